@@ -1,0 +1,3 @@
+//! Functions that judge: runs against promises, states against invariants, results against expectations.
+
+pub mod report;

@@ -1,0 +1,319 @@
+use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
+
+use crate::types::{FileId, MemId, ProcId, RefId, ValueId, Vpn, WordId};
+
+/// Consecutive pages of one process, or one word in each of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Area {
+    /// Whose memory.
+    pub proc: ProcId,
+    /// The name it was reached by; printing needs it, execution does not.
+    pub mem: MemId,
+    /// First page.
+    pub start: Vpn,
+    /// Pages; never 0.
+    pub len: u16,
+    /// One word of each page; the whole page where `None`.
+    pub word: Option<WordId>,
+}
+
+impl Area {
+    /// Its pages in order.
+    pub fn pages(self) -> impl DoubleEndedIterator<Item = Vpn> + ExactSizeIterator {
+        (self.start.0..self.start.0 + self.len).map(Vpn)
+    }
+}
+
+/// Consecutive pages of what a named reference holds, or one word in each of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RefArea {
+    /// The reference.
+    pub name: RefId,
+    /// First page, counted from the first that the reference holds.
+    pub start: u16,
+    /// Pages; never 0.
+    pub len: u16,
+    /// One word of each page; the whole page where `None`.
+    pub word: Option<WordId>,
+}
+
+/// What stands behind a mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Backing {
+    /// Anonymous memory, always private.
+    Anon,
+    /// A file of the page cache, from its first page on. Shared anonymous memory has a nameless one of its own.
+    File(FileId),
+    /// Special ptes: frames whose refcount does not count their mappings.
+    Special,
+    /// ZONE_DEVICE pages.
+    Device,
+}
+
+/// `MAP_PRIVATE` or `MAP_SHARED`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Display, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Sharing {
+    #[default]
+    Private,
+    Shared,
+}
+
+/// What a mapping permits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Display, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Prot {
+    None,
+    Ro,
+    #[default]
+    Rw,
+}
+
+/// Which way a reference is taken. Fast falls back to slow.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Display, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Speed {
+    #[default]
+    Fast,
+    Slow,
+}
+
+/// What a userfaultfd range is registered for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Display, EnumString, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum UffdMode {
+    Wp,
+    WpAsync,
+    Missing,
+    Minor,
+}
+
+/// The advice of `madvise`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Display, EnumString, IntoStaticStr, VariantArray, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Advice {
+    Dontneed,
+    Free,
+    Pageout,
+    PopulateRead,
+    PopulateWrite,
+    Dontfork,
+    Dofork,
+    Wipeonfork,
+    Keeponfork,
+    Hugepage,
+    Nohugepage,
+    Collapse,
+    Mergeable,
+    Unmergeable,
+    GuardInstall,
+    GuardRemove,
+}
+
+/// One operation. Names are resolved, ranges are pages, values and words are entries of the program's tables.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Op {
+    Mmap {
+        area: Area,
+        backing: Backing,
+        sharing: Sharing,
+        prot: Prot,
+    },
+    Munmap {
+        area: Area,
+    },
+    Mremap {
+        from: Area,
+        to: Area,
+    },
+    Mprotect {
+        area: Area,
+        prot: Prot,
+    },
+    /// Gives part of a mapping a name; nothing happens.
+    Name {
+        area: Area,
+        to: MemId,
+    },
+    Madvise {
+        area: Area,
+        advice: Advice,
+    },
+    Write {
+        area: Area,
+        value: ValueId,
+    },
+    Read {
+        area: Area,
+    },
+    Fork {
+        child: ProcId,
+    },
+    Exit,
+    Wait {
+        child: ProcId,
+    },
+    ClearRefs,
+    SoftDirty {
+        area: Area,
+    },
+    Poke {
+        area: Area,
+        value: ValueId,
+    },
+    PeekMem {
+        area: Area,
+    },
+    ProcessVmWritev {
+        area: Area,
+        value: ValueId,
+    },
+    ProcessVmReadv {
+        area: Area,
+    },
+    DirectRead {
+        area: Area,
+        value: ValueId,
+    },
+    DirectWrite {
+        area: Area,
+    },
+    Vmsplice {
+        area: Area,
+        name: RefId,
+    },
+    Get {
+        area: Area,
+        write: bool,
+        speed: Speed,
+        name: RefId,
+    },
+    Put {
+        name: RefId,
+    },
+    Pin {
+        area: Area,
+        write: bool,
+        longterm: bool,
+        speed: Speed,
+        name: RefId,
+    },
+    Unpin {
+        name: RefId,
+        dirty: bool,
+    },
+    UffdRegister {
+        area: Area,
+        mode: UffdMode,
+    },
+    UffdWp {
+        area: Area,
+    },
+    UffdUnwp {
+        area: Area,
+    },
+    UffdCopy {
+        area: Area,
+        value: ValueId,
+    },
+    UffdZeropage {
+        area: Area,
+    },
+    UffdContinue {
+        area: Area,
+    },
+    /// `uffd move A -> B`: the pages of `from` go to `to`.
+    UffdMove {
+        from: Area,
+        to: Area,
+    },
+    Peek {
+        held: RefArea,
+    },
+    Dma {
+        held: RefArea,
+        value: ValueId,
+    },
+    Pageout {
+        area: Area,
+    },
+    Swapin {
+        area: Area,
+    },
+    Swapoff,
+    Migrate {
+        area: Area,
+    },
+    KsmMerge {
+        a: Area,
+        b: Area,
+    },
+    KsmUnmerge {
+        area: Area,
+    },
+    SplitPmd {
+        area: Area,
+    },
+    SplitFolio {
+        area: Area,
+    },
+    Collapse {
+        area: Area,
+    },
+    NumaHint {
+        area: Area,
+    },
+    Hold {
+        area: Area,
+        name: RefId,
+    },
+    Drop {
+        name: RefId,
+    },
+    LruAdd {
+        area: Area,
+    },
+    Drain,
+}
+
+impl Op {
+    /// The memory it acts on, page by page, if it acts on memory by address.
+    pub fn area(self) -> Option<Area> {
+        use Op::*;
+        match self {
+            Mmap { area, .. } | Munmap { area } | Mprotect { area, .. } | Name { area, .. } | Madvise { area, .. } => {
+                Some(area)
+            }
+            Write { area, .. } | Read { area } | SoftDirty { area } | Poke { area, .. } | PeekMem { area } => Some(area),
+            ProcessVmWritev { area, .. } | ProcessVmReadv { area } | DirectRead { area, .. } | DirectWrite { area } => {
+                Some(area)
+            }
+            Vmsplice { area, .. } | Get { area, .. } | Pin { area, .. } | Hold { area, .. } => Some(area),
+            UffdRegister { area, .. } | UffdWp { area } | UffdUnwp { area } | UffdCopy { area, .. } => Some(area),
+            UffdZeropage { area } | UffdContinue { area } => Some(area),
+            Pageout { area } | Swapin { area } | Migrate { area } | KsmUnmerge { area } | SplitPmd { area } => Some(area),
+            SplitFolio { area } | Collapse { area } | NumaHint { area } | LruAdd { area } => Some(area),
+            Mremap { from, .. } | UffdMove { from, .. } => Some(from),
+            KsmMerge { a, .. } => Some(a),
+            Fork { .. } | Exit | Wait { .. } | ClearRefs | Put { .. } | Unpin { .. } => None,
+            Peek { .. } | Dma { .. } | Swapoff | Drop { .. } | Drain => None,
+        }
+    }
+
+    /// The reference that it takes, if it takes one.
+    pub fn takes(self) -> Option<RefId> {
+        match self {
+            Op::Vmsplice { name, .. } | Op::Get { name, .. } | Op::Pin { name, .. } | Op::Hold { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether it reads: such an operation takes a claim or names an observation.
+    pub fn reads(self) -> bool {
+        use Op::*;
+        matches!(
+            self,
+            Read { .. } | SoftDirty { .. } | PeekMem { .. } | ProcessVmReadv { .. } | DirectWrite { .. } | Peek { .. }
+        )
+    }
+}

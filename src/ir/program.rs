@@ -1,0 +1,221 @@
+use strum::{Display, EnumString, IntoStaticStr};
+
+use super::{Area, Op};
+use crate::types::{ClaimId, Event, Failure, FileId, ObsId, ProcId, RaceId, Size, TaskId, Value, ValueId};
+
+/// A program: what happens, in order, with every name resolved.
+///
+/// Everything here is what [`crate::printer`] prints and parsing reads back.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Program {
+    /// Processes by id; the first exists from the start, the others come from `fork`.
+    pub procs: Vec<String>,
+    /// Actors by id, in order of first appearance.
+    pub tasks: Vec<Actor>,
+    /// Files by id.
+    pub files: Vec<FileDecl>,
+    /// Names given to memory.
+    pub mems: Vec<Mem>,
+    /// Named references.
+    pub refs: Vec<RefDecl>,
+    /// Named observations.
+    pub obs: Vec<ObsDecl>,
+    /// Values by id; id 0 is the value 0.
+    pub values: Vec<Value>,
+    /// Byte offsets of the words that the program names, by id; id 0 is the rest and its entry means nothing.
+    pub words: Vec<u16>,
+    /// Claims by id.
+    pub claims: Vec<Claim>,
+    /// Pages in every process's address space.
+    pub pages: u16,
+    /// What the machine has.
+    pub system: System,
+    /// The instructions in order. Those of a race stand together and carry its id.
+    pub code: Vec<Instr>,
+}
+
+/// Who acts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Actor {
+    /// A thread of a process; 1 is the first.
+    Thread { proc: ProcId, thread: u8 },
+    /// What no process asks for; 1 is `kernel` itself.
+    Kernel(u8),
+    /// DMA.
+    Device,
+}
+
+impl Actor {
+    /// The process it belongs to.
+    pub fn proc(self) -> Option<ProcId> {
+        match self {
+            Actor::Thread { proc, .. } => Some(proc),
+            Actor::Kernel(_) | Actor::Device => None,
+        }
+    }
+}
+
+/// A file.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct FileDecl {
+    /// Its name; empty for the one behind a shared anonymous mapping.
+    pub name: String,
+    /// `memfd F` rather than `file F`.
+    pub memfd: bool,
+    /// Pages that some mapping of the program can reach.
+    pub len_pages: u16,
+}
+
+/// A name for memory of a process and of all it forks.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Mem {
+    /// The name.
+    pub name: String,
+    /// Where it is in the address space, and the process that gave the name.
+    pub area: Area,
+    /// What `mmap` was asked for; a part named by `name` or moved by `mremap` has what it is a part of.
+    pub kind: MemKind,
+}
+
+/// The size that `mmap` was given.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MemKind {
+    /// `N pages`: base pages, and no THP by itself.
+    Pages,
+    /// `N thp`: each a naturally aligned PMD's worth of base pages.
+    Thp,
+    /// `N mthp ORDER`.
+    Mthp { order: u8 },
+    /// `N hugetlb [ORDER]`; an index counts huge pages.
+    Hugetlb { order: Option<u8> },
+}
+
+/// A named reference.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RefDecl {
+    /// The name.
+    pub name: String,
+    /// Pages it holds when it is taken.
+    pub len: u16,
+    /// Place of its first page among the pages that all references hold.
+    pub first: u16,
+}
+
+/// A named observation.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ObsDecl {
+    /// The name.
+    pub name: String,
+    /// Pages it observed.
+    pub len: u16,
+}
+
+/// One instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Instr {
+    /// Who does it.
+    pub task: TaskId,
+    /// What it does.
+    pub op: Op,
+    /// What user space was promised that it reads.
+    pub claim: Option<ClaimId>,
+    /// The name that what it reads is remembered by.
+    pub observe: Option<ObsId>,
+    /// What the author announced about its end.
+    pub ending: Ending,
+    /// The race it belongs to.
+    pub race: Option<RaceId>,
+    /// It comes from a `prepare`: its copies are not counted, and a kernel that does not honour it skips the scenario.
+    pub setup: bool,
+}
+
+/// How an instruction ends. Outside a race both endings demand, inside they permit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Ending {
+    #[default]
+    Succeeds,
+    /// `fails EBUSY`.
+    Fails(Failure),
+    /// `event wp`.
+    Event(Event),
+}
+
+/// A claim about each page that an instruction reads.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Claim {
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// One of these satisfies it.
+    pub any_of: Vec<Operand>,
+}
+
+/// How a claim compares.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Display, EnumString, IntoStaticStr)]
+pub enum Comparison {
+    #[strum(serialize = "==")]
+    Eq,
+    #[strum(serialize = "!=")]
+    Ne,
+    #[strum(serialize = "<=")]
+    Le,
+    #[strum(serialize = ">=")]
+    Ge,
+}
+
+/// The right side of a claim.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Operand {
+    Value(ValueId),
+    Obs(ObsId),
+}
+
+/// What the machine of a scenario has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct System {
+    /// Huge pages in the pool; enough where `None`.
+    pub hugetlb: Option<u16>,
+    /// Swap slots and their device; enough, on a disk, where `None`.
+    pub swap: Option<(u16, SwapDevice)>,
+}
+
+/// What swap is on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum SwapDevice {
+    #[default]
+    Disk,
+    /// A synchronous device, and one that needs stable writes.
+    Zram,
+}
+
+impl Program {
+    /// Pages that all files hold together; a page's place is its file's first place plus its index.
+    pub fn cache_pages(&self) -> usize {
+        self.files.iter().map(|file| usize::from(file.len_pages)).sum()
+    }
+
+    /// Place of a file's first page among the pages of all files.
+    pub fn cache_start(&self, file: FileId) -> usize {
+        self.files[..file.idx()].iter().map(|file| usize::from(file.len_pages)).sum()
+    }
+
+    /// Pages that all references hold together.
+    pub fn held_pages(&self) -> usize {
+        self.refs.iter().map(|decl| usize::from(decl.len)).sum()
+    }
+
+    /// The first bound of a size that the program exceeds: its name, what the program has, and the bound.
+    pub fn exceeds<B: Size>(&self) -> Option<(&'static str, usize, usize)> {
+        [
+            ("processes", self.procs.len(), B::PROCS_MAX),
+            ("pages of address space", self.pages.into(), B::PAGES_MAX),
+            ("pages of files", self.cache_pages(), B::CACHE_MAX),
+            ("references", self.refs.len(), B::REFS_MAX),
+            ("pages held by references", self.held_pages(), B::HELD_MAX),
+            ("actors", self.tasks.len(), B::TASKS_MAX),
+            ("words told apart, the nameless rest among them", self.words.len(), B::WORDS_MAX),
+        ]
+        .into_iter()
+        .find(|(_, has, max)| max < has)
+    }
+}

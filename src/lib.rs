@@ -1,0 +1,10 @@
+//! cowl: a language, an engine and a fuzzer for copy-on-write in the Linux kernel.
+#![deny(unsafe_code)]
+
+pub mod types;
+
+pub mod ir;
+pub mod syntax;
+pub mod trace;
+
+pub mod check;

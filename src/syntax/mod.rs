@@ -1,0 +1,3 @@
+//! From text to a tree that keeps every word's place and every comment.
+
+pub mod ast;

@@ -1,0 +1,145 @@
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// An integer that names a frame or counts its users.
+pub trait Number: Copy + Ord + Hash + Debug + Default + Send + Sync + 'static {
+    /// The largest count or id it can hold.
+    const MAX: u32;
+    /// The integer as a plain number.
+    fn get(self) -> u32;
+    /// A plain number as this integer.
+    ///
+    /// # Panics
+    /// With `cowl bug:` past [`Number::MAX`]; the bounds of [`Size`] keep every count below it.
+    fn new(number: u32) -> Self;
+}
+
+impl Number for u8 {
+    const MAX: u32 = u8::MAX as u32;
+    fn get(self) -> u32 {
+        self.into()
+    }
+    fn new(number: u32) -> Self {
+        number.try_into().expect("cowl bug: a count or id past 255 in the small state")
+    }
+}
+
+impl Number for u16 {
+    const MAX: u32 = u16::MAX as u32;
+    fn get(self) -> u32 {
+        self.into()
+    }
+    fn new(number: u32) -> Self {
+        number.try_into().expect("cowl bug: a count or id past 65535 in the large state")
+    }
+}
+
+/// A row of entries: an array in the small state, a vector in the large one.
+pub trait Table<T>: Clone + PartialEq + Eq + Hash + Debug + AsRef<[T]> + AsMut<[T]> {
+    /// `len` entries with their default value; an array has its full length always.
+    fn filled(len: usize) -> Self;
+}
+
+impl<T: Copy + Default + Eq + Hash + Debug, const N: usize> Table<T> for [T; N] {
+    fn filled(len: usize) -> Self {
+        assert!(len <= N, "cowl bug: {len} entries asked of a table of {N}; lowering must check `Size::fits`");
+        [T::default(); N]
+    }
+}
+
+impl<T: Copy + Default + Eq + Hash + Debug> Table<T> for Vec<T> {
+    fn filled(len: usize) -> Self {
+        vec![T::default(); len]
+    }
+}
+
+/// How large a world may be. The engine and the ideal world are one code over two sizes.
+pub trait Size: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
+    /// Names frames and counts mappings and references.
+    type Number: Number;
+    /// What one page holds, a value for each word the program tells apart.
+    type Words: Table<super::ValueId> + Copy + Default;
+    /// One entry a process.
+    type Procs<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry for each page of each address space.
+    type Slots<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry a page frame.
+    type Frames<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry for each page that a file holds.
+    type Cache<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry a named reference.
+    type Refs<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry for each page that a named reference holds.
+    type Held<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry an actor.
+    type Tasks<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+
+    /// Processes.
+    const PROCS_MAX: usize;
+    /// Pages of one address space, all mappings together.
+    const PAGES_MAX: usize;
+    /// Page frames.
+    const FRAMES_MAX: usize;
+    /// Pages of all files together.
+    const CACHE_MAX: usize;
+    /// Named references.
+    const REFS_MAX: usize;
+    /// Pages held by all references together.
+    const HELD_MAX: usize;
+    /// Actors.
+    const TASKS_MAX: usize;
+    /// Words of a page that a program may tell apart, the nameless rest among them.
+    const WORDS_MAX: usize;
+    /// log2 of the base pages in a PMD-mapped THP.
+    const PMD_ORDER: u32;
+}
+
+/// Search and fuzzing: plain arrays, `Copy`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Small;
+
+impl Size for Small {
+    type Number = u8;
+    type Words = [super::ValueId; 4];
+    type Procs<T: Copy + Default + Eq + Hash + Debug> = [T; 3];
+    type Slots<T: Copy + Default + Eq + Hash + Debug> = [T; 12];
+    type Frames<T: Copy + Default + Eq + Hash + Debug> = [T; 16];
+    type Cache<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
+    type Refs<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
+    type Held<T: Copy + Default + Eq + Hash + Debug> = [T; 8];
+    type Tasks<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
+    const PROCS_MAX: usize = 3;
+    const PAGES_MAX: usize = 4;
+    const FRAMES_MAX: usize = 16;
+    const CACHE_MAX: usize = 4;
+    const REFS_MAX: usize = 4;
+    const HELD_MAX: usize = 8;
+    const TASKS_MAX: usize = 4;
+    const WORDS_MAX: usize = 4;
+    const PMD_ORDER: u32 = 2;
+}
+
+/// `cowl run`: vectors as long as the program needs, up to these bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Large;
+
+impl Size for Large {
+    type Number = u16;
+    type Words = [super::ValueId; 8];
+    type Procs<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Slots<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Frames<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Cache<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Refs<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Held<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Tasks<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    const PROCS_MAX: usize = 16;
+    const PAGES_MAX: usize = 4096;
+    const FRAMES_MAX: usize = 65535;
+    const CACHE_MAX: usize = 4096;
+    const REFS_MAX: usize = 64;
+    const HELD_MAX: usize = 4096;
+    const TASKS_MAX: usize = 64;
+    const WORDS_MAX: usize = 8;
+    const PMD_ORDER: u32 = 9;
+}

@@ -1,0 +1,110 @@
+use std::fmt;
+
+use super::ValueId;
+
+/// What an 8-byte word holds.
+///
+/// A number and a string of the same bytes are the same value; which of the two was written is kept for messages only and
+/// does not count in comparisons.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Value {
+    /// The word, first byte lowest.
+    pub bits: u64,
+    /// Written as a string.
+    pub text: bool,
+}
+
+impl Value {
+    /// The number `bits`.
+    pub const fn number(bits: u64) -> Self {
+        Self { bits, text: false }
+    }
+
+    /// The bytes of a string, first byte lowest, filled up with zeros; `None` where there are more than 8.
+    ///
+    /// # Example
+    /// ```
+    /// use cowl::types::Value;
+    /// assert_eq!(Value::text(b"A"), Some(Value::number(65)));
+    /// assert_eq!(Value::text(b"ninebytes"), None);
+    /// ```
+    pub fn text(bytes: &[u8]) -> Option<Self> {
+        let mut word = [0; 8];
+        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { bits: u64::from_le_bytes(word), text: true })
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits == other.bits
+    }
+}
+
+impl Eq for Value {}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.bits.cmp(&other.bits)
+    }
+}
+
+impl std::hash::Hash for Value {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bits.hash(state);
+    }
+}
+
+/// As it is written in a scenario: `7`, or `"old"` with `\"`, `\\` and `\xNN` where needed.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.text {
+            return write!(f, "{}", self.bits);
+        }
+        let bytes = self.bits.to_le_bytes();
+        let len = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        f.write_str("\"")?;
+        for byte in &bytes[..len] {
+            match byte {
+                b'"' | b'\\' => write!(f, "\\{}", *byte as char)?,
+                0x20..=0x7e => write!(f, "{}", *byte as char)?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+/// A set of values of one program.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ValueSet([u64; 4]);
+
+impl ValueSet {
+    /// The set of this one value.
+    pub fn one(value: ValueId) -> Self {
+        let mut set = Self::default();
+        set.insert(value);
+        set
+    }
+
+    /// Puts a value in.
+    pub fn insert(&mut self, value: ValueId) {
+        self.0[value.idx() / 64] |= 1 << (value.idx() % 64);
+    }
+
+    /// Whether the value is in it.
+    pub fn contains(&self, value: ValueId) -> bool {
+        self.0[value.idx() / 64] & (1 << (value.idx() % 64)) != 0
+    }
+
+    /// Its members, lowest id first.
+    pub fn iter(&self) -> impl Iterator<Item = ValueId> + '_ {
+        (0..=u8::MAX).map(ValueId).filter(|value| self.contains(*value))
+    }
+}
