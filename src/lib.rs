@@ -7,4 +7,6 @@ pub mod ir;
 pub mod syntax;
 pub mod trace;
 
+pub mod observe;
+
 pub mod check;
