@@ -8,5 +8,6 @@ pub mod syntax;
 pub mod trace;
 
 pub mod observe;
+pub mod state;
 
 pub mod check;

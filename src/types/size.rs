@@ -12,6 +12,14 @@ pub trait Number: Copy + Ord + Hash + Debug + Default + Send + Sync + 'static {
     /// # Panics
     /// With `cowl bug:` past [`Number::MAX`]; the bounds of [`Size`] keep every count below it.
     fn new(number: u32) -> Self;
+
+    /// One more or one fewer, as a count changes.
+    ///
+    /// # Panics
+    /// With `cowl bug:` below zero or past [`Number::MAX`].
+    fn plus(self, by: i32) -> Self {
+        Self::new(self.get().checked_add_signed(by).expect("cowl bug: a count fell below zero"))
+    }
 }
 
 impl Number for u8 {

@@ -1,0 +1,138 @@
+use bitflags::bitflags;
+
+use super::Pfn;
+use crate::types::{Number, TaskId};
+
+/// What belongs to an address space as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Mm {
+    /// Its process exists.
+    pub alive: bool,
+    /// Its process has ended.
+    pub exited: bool,
+    /// MMF_HAS_PINNED: some pin was taken through it, ever.
+    pub has_pinned: bool,
+    /// `write_protect_seq`: odd while fork write-protects. Wraps.
+    pub write_protect_seq: u8,
+    /// mmap_lock.
+    pub mmap_lock: MmapLock,
+    /// The page-table lock. One for all tables: the model does not tell them apart.
+    pub ptl: Option<TaskId>,
+}
+
+/// Who holds mmap_lock.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MmapLock {
+    Read(u8),
+    Write,
+}
+
+impl Default for MmapLock {
+    fn default() -> Self {
+        MmapLock::Read(0)
+    }
+}
+
+/// One page of an address space: its pte, and what its vma says.
+///
+/// A vma is kept page by page: splitting and merging vmas decides nothing that the model speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Slot<N> {
+    pub pte: Pte<N>,
+    pub vma: Vma<N>,
+}
+
+/// A page-table entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Pte<N> {
+    pub target: Target<N>,
+    pub flags: PteFlags,
+}
+
+/// What a pte, a reference or the page cache points to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Target<N> {
+    #[default]
+    None,
+    /// The shared zero page: special, so neither mappings nor (in the model) contents are kept for it.
+    Zero,
+    Page(Pfn<N>),
+}
+
+impl<N: Copy> Target<N> {
+    /// The frame, where there is one with a count of its own.
+    pub fn pfn(self) -> Option<Pfn<N>> {
+        match self {
+            Target::Page(pfn) => Some(pfn),
+            Target::None | Target::Zero => None,
+        }
+    }
+}
+
+bitflags! {
+    /// Bits of a present pte.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct PteFlags: u8 {
+        const WRITE = 1;
+        const DIRTY = 1 << 1;
+        const YOUNG = 1 << 2;
+        const SOFT_DIRTY = 1 << 3;
+        const UFFD_WP = 1 << 4;
+        /// No access for user space; the kernel's encoding of PROT_NONE.
+        const PROTNONE = 1 << 5;
+    }
+}
+
+bitflags! {
+    /// What a vma says of one page.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct VmaFlags: u16 {
+        /// There is a vma.
+        const MAPPED = 1;
+        const READ = 1 << 1;
+        const WRITE = 1 << 2;
+        const SHARED = 1 << 3;
+        /// VM_SOFTDIRTY: everything counts as soft-dirty.
+        const SOFTDIRTY = 1 << 4;
+        const UFFD_WP = 1 << 5;
+        const DONTCOPY = 1 << 6;
+        const WIPEONFORK = 1 << 7;
+    }
+}
+
+/// What a vma says of one page.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Vma<N> {
+    pub flags: VmaFlags,
+    /// Place among the pages of all files, plus one; 0 for anonymous memory.
+    pub cache: N,
+}
+
+impl<N: Number> Vma<N> {
+    /// Place among the pages of all files.
+    pub fn cache_place(&self) -> Option<usize> {
+        (self.cache.get() as usize).checked_sub(1)
+    }
+
+    /// `is_cow_mapping`: private, and could be made writable.
+    pub fn is_cow(&self) -> bool {
+        self.flags.contains(VmaFlags::MAPPED) && !self.flags.contains(VmaFlags::SHARED)
+    }
+}
+
+impl<N: Copy + PartialEq> Pte<N> {
+    /// Something is mapped there.
+    pub fn is_present(&self) -> bool {
+        !matches!(self.target, Target::None)
+    }
+
+    /// User space may load through it without a fault.
+    pub fn may_read(&self) -> bool {
+        self.is_present() && !self.flags.contains(PteFlags::PROTNONE)
+    }
+
+    /// User space may store through it without a fault.
+    pub fn may_write(&self) -> bool {
+        self.may_read() && self.flags.contains(PteFlags::WRITE)
+    }
+}

@@ -1,0 +1,228 @@
+//! What the kernel would remember, and nothing it would not: no history, no source text, no names.
+//!
+//! Counts are stored where the kernel stores them, and the invariants recompute them. A pin is counted apart from other
+//! references and shown with its bias, so the kernel's false "maybe pinned" at 1024 plain references cannot happen here.
+
+mod folio;
+mod mm;
+mod task;
+
+pub use folio::{Folio, FolioFlags, PIN_BIAS, Page, Pfn};
+pub use mm::{Mm, MmapLock, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
+pub use task::{At, Fault, FaultKind, ForkAt, Grab, GupAt, Task, TaskFlags};
+
+use crate::ir::Program;
+use crate::types::{Number, ProcId, Size, Small, Table, TaskId, ValueId, Vpn, WordId};
+
+/// Everything that decides what happens next.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct State<B: Size> {
+    mms: B::Procs<Mm>,
+    /// Address spaces one after another, each of [`State::pages_per_mm`] pages.
+    slots: B::Slots<Slot<B::Number>>,
+    pages: B::Frames<Page<B>>,
+    folios: B::Frames<Folio<B::Number>>,
+    /// What the page cache has, file after file.
+    cache: B::Cache<Target<B::Number>>,
+    /// What named references hold, reference after reference.
+    held: B::Held<Target<B::Number>>,
+    tasks: B::Tasks<Task<B::Number>>,
+    /// References to the zero page that are counted.
+    zero_refcount: B::Number,
+}
+
+const _: () = assert!(size_of::<State<Small>>() <= 512, "one explorer state must stay a cheap memcpy");
+
+/// All frames are in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfFrames;
+
+impl<B: Size> State<B> {
+    /// The state before the first instruction: the first process exists and maps nothing.
+    ///
+    /// # Panics
+    /// With `cowl bug:` where the program exceeds the size ([`Program::exceeds`]).
+    pub fn new(program: &Program) -> Self {
+        let slots = program.procs.len() * usize::from(program.pages);
+        let held = program.held_pages();
+        // Every slot maps a page of its own, every copy under way needs another, and references keep pages alive.
+        let frames = (2 * slots + program.cache_pages() + held + program.tasks.len() + 1).min(B::FRAMES_MAX);
+        let mut state = Self {
+            mms: B::Procs::filled(program.procs.len()),
+            slots: B::Slots::filled(slots),
+            pages: B::Frames::filled(frames),
+            folios: B::Frames::filled(frames),
+            cache: B::Cache::filled(program.cache_pages()),
+            held: B::Held::filled(held),
+            tasks: B::Tasks::filled(program.tasks.len()),
+            zero_refcount: B::Number::default(),
+        };
+        state.mm_mut(ProcId(0)).alive = true;
+        state
+    }
+
+    /// Pages of one address space.
+    pub fn pages_per_mm(&self) -> usize {
+        self.slots.as_ref().len() / self.mms.as_ref().len().max(1)
+    }
+
+    /// The address space of a process.
+    pub fn mm(&self, proc: ProcId) -> &Mm {
+        &self.mms.as_ref()[proc.idx()]
+    }
+
+    pub fn mm_mut(&mut self, proc: ProcId) -> &mut Mm {
+        &mut self.mms.as_mut()[proc.idx()]
+    }
+
+    /// All address spaces, those of processes not there among them.
+    pub fn mms(&self) -> &[Mm] {
+        self.mms.as_ref()
+    }
+
+    /// One page of an address space.
+    pub fn slot(&self, proc: ProcId, vpn: Vpn) -> &Slot<B::Number> {
+        &self.slots.as_ref()[proc.idx() * self.pages_per_mm() + vpn.idx()]
+    }
+
+    pub fn slot_mut(&mut self, proc: ProcId, vpn: Vpn) -> &mut Slot<B::Number> {
+        let at = proc.idx() * self.pages_per_mm() + vpn.idx();
+        &mut self.slots.as_mut()[at]
+    }
+
+    /// Every page of every address space.
+    pub fn slots(&self) -> impl Iterator<Item = (ProcId, Vpn, &Slot<B::Number>)> {
+        let stride = self.pages_per_mm().max(1);
+        self.slots.as_ref().iter().enumerate().map(move |(at, slot)| (ProcId::at(at / stride), Vpn::at(at % stride), slot))
+    }
+
+    pub fn pte(&self, proc: ProcId, vpn: Vpn) -> Pte<B::Number> {
+        self.slot(proc, vpn).pte
+    }
+
+    pub fn page(&self, pfn: Pfn<B::Number>) -> &Page<B> {
+        &self.pages.as_ref()[pfn.idx()]
+    }
+
+    pub fn page_mut(&mut self, pfn: Pfn<B::Number>) -> &mut Page<B> {
+        &mut self.pages.as_mut()[pfn.idx()]
+    }
+
+    /// The folio that a page is part of.
+    pub fn folio(&self, pfn: Pfn<B::Number>) -> &Folio<B::Number> {
+        &self.folios.as_ref()[pfn.idx()]
+    }
+
+    pub fn folio_mut(&mut self, pfn: Pfn<B::Number>) -> &mut Folio<B::Number> {
+        &mut self.folios.as_mut()[pfn.idx()]
+    }
+
+    /// Every frame with its folio, free ones among them.
+    pub fn folios(&self) -> impl Iterator<Item = (Pfn<B::Number>, &Folio<B::Number>)> {
+        self.folios.as_ref().iter().enumerate().map(|(at, folio)| (Pfn::at(at), folio))
+    }
+
+    /// What the page cache has at a place of the program's files.
+    pub fn cache(&self, place: usize) -> Target<B::Number> {
+        self.cache.as_ref()[place]
+    }
+
+    pub fn set_cache(&mut self, place: usize, target: Target<B::Number>) {
+        self.cache.as_mut()[place] = target;
+    }
+
+    /// All of the page cache.
+    pub fn cached(&self) -> &[Target<B::Number>] {
+        self.cache.as_ref()
+    }
+
+    /// What all named references hold.
+    pub fn held(&self) -> &[Target<B::Number>] {
+        self.held.as_ref()
+    }
+
+    pub fn held_mut(&mut self) -> &mut [Target<B::Number>] {
+        self.held.as_mut()
+    }
+
+    pub fn task(&self, task: TaskId) -> &Task<B::Number> {
+        &self.tasks.as_ref()[task.idx()]
+    }
+
+    pub fn task_mut(&mut self, task: TaskId) -> &mut Task<B::Number> {
+        &mut self.tasks.as_mut()[task.idx()]
+    }
+
+    /// All actors.
+    pub fn tasks(&self) -> &[Task<B::Number>] {
+        self.tasks.as_ref()
+    }
+
+    pub fn tasks_mut(&mut self) -> &mut [Task<B::Number>] {
+        self.tasks.as_mut()
+    }
+
+    /// Counted references to the zero page.
+    pub fn zero_refcount(&self) -> u32 {
+        self.zero_refcount.get()
+    }
+
+    pub fn add_zero_refs(&mut self, by: i32) {
+        self.zero_refcount = self.zero_refcount.plus(by);
+    }
+
+    /// Takes a free frame: a folio of one page with one reference, its words all zero.
+    ///
+    /// # Errors
+    /// [`OutOfFrames`] where none is free; the bound is [`Size::FRAMES_MAX`] or less.
+    pub fn alloc(&mut self) -> Result<Pfn<B::Number>, OutOfFrames> {
+        let free = self.folios.as_ref().iter().position(|folio| folio.is_free()).ok_or(OutOfFrames)?;
+        let pfn = Pfn::at(free);
+        *self.folio_mut(pfn) = Folio { refcount: B::Number::new(1), ..Folio::default() };
+        Ok(pfn)
+    }
+
+    /// Takes a reference: `folio_get`.
+    pub fn get(&mut self, pfn: Pfn<B::Number>) {
+        let folio = self.folio_mut(pfn);
+        folio.refcount = folio.refcount.plus(1);
+    }
+
+    /// Drops a reference, and with the last one the folio: `folio_put`.
+    pub fn put(&mut self, pfn: Pfn<B::Number>) {
+        let folio = self.folio_mut(pfn);
+        folio.refcount = folio.refcount.plus(-1);
+        self.free_if_unused(pfn);
+    }
+
+    /// Adds or drops a pin.
+    pub fn add_pins(&mut self, pfn: Pfn<B::Number>, by: i32) {
+        let folio = self.folio_mut(pfn);
+        folio.pincount = folio.pincount.plus(by);
+        self.free_if_unused(pfn);
+    }
+
+    fn free_if_unused(&mut self, pfn: Pfn<B::Number>) {
+        if self.folio(pfn).is_free() {
+            *self.folio_mut(pfn) = Folio::default();
+            *self.page_mut(pfn) = Page::default();
+        }
+    }
+
+    /// Stores a value to a word of a frame, or to all of its words.
+    pub fn store(&mut self, pfn: Pfn<B::Number>, word: Option<WordId>, value: ValueId) {
+        let words = self.page_mut(pfn).words.as_mut();
+        match word {
+            None => words.fill(value),
+            Some(word) => words[word.idx()] = value,
+        }
+    }
+
+    /// What a target's words hold; the zero page's are zero.
+    pub fn words(&self, target: Target<B::Number>) -> B::Words {
+        match target {
+            Target::Page(pfn) => self.page(pfn).words,
+            Target::None | Target::Zero => B::Words::default(),
+        }
+    }
+}

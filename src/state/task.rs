@@ -1,0 +1,137 @@
+use bitflags::bitflags;
+
+use super::{Pfn, Pte, Target};
+use crate::types::{Pc, Vpn};
+
+/// Where an actor's instruction stands. Idle tasks equal their default.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Task<N> {
+    /// The instruction.
+    pub pc: Pc,
+    /// Page of the instruction's range it is at.
+    pub page: u16,
+    /// Where the instruction stands.
+    pub at: At,
+    /// The page fault it is in.
+    pub fault: Fault<N>,
+    /// What it holds for itself for a moment, and how that is counted.
+    pub grab: (Target<N>, Grab),
+    pub flags: TaskFlags,
+}
+
+/// Where an instruction stands between two steps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum At {
+    /// No instruction under way.
+    #[default]
+    Idle,
+    /// Nothing done yet.
+    Start,
+    /// At page `Task::page` of a range that is walked page by page.
+    Walk,
+    /// As `Walk`, between clearing a pte (whose target is in `Task::grab`) and dropping what it mapped.
+    Zapped,
+    /// Taking references.
+    Gup(GupAt),
+    /// The page is in `Task::grab`; the copy through it comes next.
+    Through,
+    /// Copying page tables; the page of the address space.
+    Fork(Vpn, ForkAt),
+    /// Unmapping all; the page of the address space.
+    Exit(Vpn),
+    /// All done but the end.
+    Finish,
+}
+
+/// Where taking a reference stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GupAt {
+    /// Fast, about to read the pte.
+    ReadPte { seq: u8 },
+    /// Fast, about to take a reference on what the pte said.
+    Take { seq: u8 },
+    /// Fast, about to read the pte again.
+    Recheck { seq: u8 },
+    /// Fast, about to test the exclusive bit.
+    TestExclusive { seq: u8 },
+    /// Fast, about to read the sequence count again.
+    ReadSeq { seq: u8 },
+    /// Slow, about to take mmap_lock.
+    SlowLock,
+    /// Slow, about to look under the page-table lock.
+    SlowLook,
+}
+
+/// Where copying one pte stands. In all but the first and `Alloc` the page-table lock is held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ForkAt {
+    /// About to take the page-table lock and decide.
+    Decide,
+    /// The page is shared: about to clear its exclusive bit and count the new mapping.
+    Dup,
+    /// About to write-protect the parent's pte.
+    Wrprotect,
+    /// About to set the child's pte.
+    Install,
+    /// The page is pinned: about to allocate its copy, without the lock.
+    Alloc,
+    /// About to take the lock again, copy and set the child's pte.
+    Copy,
+}
+
+/// Why a fault was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FaultKind {
+    Read,
+    Write,
+    /// FAULT_FLAG_UNSHARE: give the page an owner, leave the pte read-only.
+    Unshare,
+}
+
+/// Where a page fault stands. mmap_lock is held for reading in all but the first two.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Fault<N> {
+    #[default]
+    None,
+    /// About to take mmap_lock.
+    Start(FaultKind),
+    /// About to look at the pte.
+    Look(FaultKind),
+    /// Anonymous memory: a zeroed page was allocated, about to install it.
+    InstallAnon { new: Pfn<N> },
+    /// About to allocate and copy, without the page-table lock. A reference on the old page is held.
+    Copying { kind: FaultKind, seen: Pte<N> },
+    /// The copy is made, about to take the page-table lock again and clear the pte.
+    Clearing { kind: FaultKind, seen: Pte<N>, new: Pfn<N> },
+    /// The pte is clear and flushed, the page-table lock held; about to install the copy.
+    Installing { kind: FaultKind, seen: Pte<N>, new: Pfn<N> },
+    /// About to drop the references on the old page.
+    Putting { old: Target<N> },
+}
+
+/// How a reference is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Grab {
+    #[default]
+    Get,
+    Pin,
+    /// Not at all: a pin of the zero page.
+    Uncounted,
+}
+
+bitflags! {
+    /// What a task remembers beside its place.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct TaskFlags: u8 {
+        /// userfaultfd stopped it.
+        const ASLEEP = 1;
+        /// A fault of this GUP call broke COW: FOLL_COW.
+        const COW_BROKEN = 1 << 1;
+        /// It holds mmap_lock for reading on the instruction's behalf.
+        const HOLDS_MMAP_READ = 1 << 2;
+        /// Some page of a fast GUP call could not be taken fast.
+        const WENT_SLOW = 1 << 3;
+        /// The fault must not check the vma's permission to write: FOLL_FORCE, or a read that counts as a write.
+        const FORCED = 1 << 4;
+    }
+}
