@@ -11,3 +11,6 @@ pub mod observe;
 pub mod state;
 
 pub mod check;
+
+#[cfg(test)]
+mod tests;

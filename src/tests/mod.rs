@@ -1,0 +1,3 @@
+//! Tests that look at the whole: the tree of sources, and later the corpus and the book.
+
+mod tidy;
