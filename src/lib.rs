@@ -4,6 +4,7 @@
 pub mod types;
 
 pub mod ir;
+pub mod policy;
 pub mod syntax;
 pub mod trace;
 

@@ -1,0 +1,80 @@
+//! Defects: plain mistakes that releases had, by their number in the gallery of `semantics.md` 5, and mistakes no kernel made.
+//!
+//! To add one, add its line here and ask `policy.defects.has(Defect::NAME)` at the one place where it acts: its home.
+
+use super::set::set;
+
+set! {
+    /// The defects a policy has.
+    Defects of Defect {
+        /// A forced write reaches the huge zero page: the variant of B4 fixed beside it. Fixed by a8f97366452e, 4.15. Home: not built yet.
+        #[strum(serialize = "B3")]
+        B3,
+        /// A read through a PMD makes it dirty, which K9 takes for a broken COW (CVE-2017-1000405). Fixed by a8f97366452e, 4.15. Home: not built yet.
+        #[strum(serialize = "B4")]
+        B4,
+        /// The mapcounts of a THP are summed while its PMD is being split (CVE-2020-29368). Fixed by c444eb564fb1, 5.8. Home: not built yet.
+        #[strum(serialize = "B5")]
+        B5,
+        /// Fork write-protects the parent's pte before it knows whether it will share the page: release candidates of 5.9 only. Fixed by f3c64eda3e50, 5.9. Home: not built yet.
+        #[strum(serialize = "B7")]
+        B7,
+        /// mremap drops the page-table lock before it flushes the TLB (CVE-2018-18281). Fixed by eb66ae030829, 4.19. Home: not built yet.
+        #[strum(serialize = "B15")]
+        B15,
+        /// Collapse does not make lockless pinning look again. Fixed by 70cbc3cc78a9, 6.1 and stable. Home: not built yet.
+        #[strum(serialize = "B21")]
+        B21,
+        /// Migration to a device loses the dirty bit of the pte. Fixed by fd35ca3d12cc, 6.0. Home: not built yet.
+        #[strum(serialize = "B22")]
+        B22,
+        /// Splitting a PMD and migrating lose the dirty bit. Fixed by 0ccf7f168e17 and 2e3468778dbe, 6.1. Home: not built yet.
+        #[strum(serialize = "B22b")]
+        B22b,
+        /// Reclaim of lazily freed pages restores a batch of ptes all writable (CVE-2026-31398). From 6.15, fixed in 7.0. Home: not built yet.
+        #[strum(serialize = "B30")]
+        B30,
+        /// UFFDIO_MOVE against the swapcache leaves a wrong reverse mapping. From 6.8, fixed by 0ea148a79918, 6.16. Home: not built yet.
+        #[strum(serialize = "B31")]
+        B31,
+        /// UFFDIO_MOVE drops the write protection of what it moves. From 6.8, not fixed in 7.3. Home: not built yet.
+        #[strum(serialize = "B32")]
+        B32,
+        /// Fork copies a pinned page of a file as if it were anonymous. From 5.9, fixed by fb3d824d1a46, 5.19, and in stable trees. Home: not built yet.
+        #[strum(serialize = "B35")]
+        B35,
+        /// The uffd-wp bit is lost on migration entries of a THP. From 5.7, fixed by 24bf08c4376b, 6.3 and stable. Home: not built yet.
+        #[strum(serialize = "B36")]
+        B36,
+        /// UFFDIO_MOVE of the huge zero page makes a wrong PMD (CVE-2026-31397). From 6.8, fixed by 7.3. Home: not built yet.
+        #[strum(serialize = "B41")]
+        B41,
+        // What follows no kernel did: each is the canary of an invariant, and its home is where the engine asks for it.
+        /// Fork does not look for pins: a pinned page is shared.
+        ForkSkipsPinCheck,
+        /// Fork leaves the exclusive bit on a page that it shares.
+        ForkKeepsExclusive,
+        /// Fork does not write-protect the parent's pte.
+        ForkLeavesParentWritable,
+        /// The early copy of fork write-protects the parent's pte.
+        EarlyCopyWrprotectsParent,
+        /// A copying write fault forgets to take back the mapcount of the old page.
+        CopyForgetsMapcount,
+        /// Releasing a pin of a small page takes back one reference instead of the bias.
+        UnpinForgetsBias,
+        /// An unshare fault drops the uffd-wp bit.
+        UnshareDropsUffdWp,
+        /// uffd-wp sets its bit and leaves the pte writable.
+        WpKeepsUffdWritable,
+        /// A write fault keeps a page that other processes map.
+        ReuseShared,
+        /// Unmapping frees a page that is still pinned.
+        UnmapDropsPinnedPage,
+        /// clear_refs clears the soft-dirty bit and leaves the pte writable.
+        ClearRefsForgetsWp,
+        /// Raising the protection makes a pte writable that soft-dirty tracking wants a fault for.
+        SoftDirtyUpgradeIgnored,
+        /// A write fault maps the zero page writable.
+        ZeroPageWritable,
+    }
+}

@@ -1,0 +1,103 @@
+//! The details D1 to D8: what releases differ in and nobody argued over. `semantics.md` 2.5.
+
+use super::choice::answer;
+use super::set::set;
+
+answer! {
+    /// D1. What does a write to the huge zero page do? Home: not built yet.
+    HugeZeroWrite {
+        /// Splits the PMD into ptes of the zero page; the write goes on with one of them.
+        Split,
+        /// Allocates a THP.
+        #[strum(props(since = "6.13"))]
+        AllocThp,
+    }
+}
+
+answer! {
+    /// D2. Does mremap keep uffd-wp bits where the new place is not registered? Home: not built yet.
+    MremapUffdWp {
+        /// Yes (B33).
+        Keep,
+        /// No.
+        #[strum(props(since = "6.13", commits = "0cef0bb836e3"))]
+        Drop,
+    }
+}
+
+answer! {
+    /// D3. What does collapse do with pages that fork shared? Home: not built yet.
+    CollapseShared {
+        /// MADV_COLLAPSE fails with EINVAL.
+        Einval,
+        /// Copies them into the THP. The first release lies after 6.12 and is 6.18 at the latest.
+        #[strum(props(since = "6.18"))]
+        Copy,
+    }
+}
+
+answer! {
+    /// D4. Which way does a swap-in from a synchronous device with one user go? Home: not built yet.
+    SwapinSync {
+        /// Past the swapcache.
+        BypassCache,
+        /// Through the swapcache, as any.
+        #[strum(props(since = "7.3"))]
+        ThroughCache,
+    }
+}
+
+answer! {
+    /// D5. How does a read fault map an exclusive page that it swaps in? Home: not built yet.
+    SwapinReadMap {
+        /// Read-only.
+        Ro,
+        /// Writable, where the mapping is and neither uffd-wp nor soft-dirty tracking wants a fault.
+        #[strum(props(since = "6.2"))]
+        Writable,
+    }
+}
+
+answer! {
+    /// D6. Does swap-in drain this CPU's LRU batch before it counts references? Home: not built yet.
+    SwapinDrain {
+        /// No.
+        NoDrain,
+        /// On a write fault, if the page is not on the LRU.
+        #[strum(props(since = "5.18", commits = "d4c470970d45", removed = ", 7.3"))]
+        Drain,
+    }
+}
+
+answer! {
+    /// D7. Whom does /proc/PID/mem let write to a read-only private mapping? Home: not built yet.
+    ProcMemForce {
+        /// Everyone who may open it for writing.
+        Allowed,
+        /// An attached tracer; for others it fails with EIO.
+        #[strum(props(since = "7.3"))]
+        AttachedTracer,
+    }
+}
+
+set! {
+    /// D8. The verbs that a release lacks: there they fail as the call does.
+    Lacks of Feature {
+        /// `uffd register A wp`, and with it `uffd wp`: from 5.7.
+        UffdWp,
+        /// `madvise A populate_read` and `populate_write`: from 5.14.
+        Populate,
+        /// `uffd register A minor` on hugetlb: from 5.13.
+        UffdMinorHugetlb,
+        /// `uffd register A minor` on shared memory: from 5.14.
+        UffdMinorShmem,
+        /// `madvise A dontneed` on hugetlb: from 5.18.
+        HugetlbDontneed,
+        /// `uffd register A wp` on files and hugetlb: from 5.19.
+        UffdWpFile,
+        /// `madvise A collapse`: from 6.1.
+        Collapse,
+        /// `madvise A guard_install` and `guard_remove`: from 6.13.
+        Guard,
+    }
+}
