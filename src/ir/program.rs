@@ -214,6 +214,7 @@ impl Program {
             ("pages held by references", self.held_pages(), B::HELD_MAX),
             ("actors", self.tasks.len(), B::TASKS_MAX),
             ("words told apart, the nameless rest among them", self.words.len(), B::WORDS_MAX),
+            ("different values, 0 among them", self.values.len(), B::VALUES_MAX),
         ]
         .into_iter()
         .find(|(_, has, max)| max < has)

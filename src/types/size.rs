@@ -1,6 +1,8 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use super::{ValueId, ValueSet};
+
 /// An integer that names a frame or counts its users.
 pub trait Number: Copy + Ord + Hash + Debug + Default + Send + Sync + 'static {
     /// The largest count or id it can hold.
@@ -61,12 +63,47 @@ impl<T: Copy + Default + Eq + Hash + Debug> Table<T> for Vec<T> {
     }
 }
 
+/// Sets of values, one for each word of a page that a program tells apart.
+pub trait Sets: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
+    /// Puts a value into the set of the word at this place.
+    ///
+    /// # Panics
+    /// With `cowl bug:` where the size has no room for the value; lowering checks `Size::VALUES_MAX` first.
+    fn insert(&mut self, word: usize, value: ValueId);
+    /// The set of the word at this place.
+    fn of(&self, word: usize) -> ValueSet;
+}
+
+/// A bit for each of 32 values.
+impl<const N: usize> Sets for [u32; N]
+where
+    [u32; N]: Default,
+{
+    fn insert(&mut self, word: usize, value: ValueId) {
+        self[word] |= 1_u32.checked_shl(value.0.into()).expect("cowl bug: a value past 31 in the small state");
+    }
+    fn of(&self, word: usize) -> ValueSet {
+        ValueSet::low(self[word].into())
+    }
+}
+
+impl Sets for [ValueSet; 8] {
+    fn insert(&mut self, word: usize, value: ValueId) {
+        self[word].insert(value);
+    }
+    fn of(&self, word: usize) -> ValueSet {
+        self[word]
+    }
+}
+
 /// How large a world may be. The engine and the ideal world are one code over two sizes.
 pub trait Size: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
     /// Names frames and counts mappings and references.
     type Number: Number;
     /// What one page holds, a value for each word the program tells apart.
-    type Words: Table<super::ValueId> + Copy + Default;
+    type Words: Table<ValueId> + Copy + Default;
+    /// What one page may hold, or may have held: a set of values for each word the program tells apart.
+    type Sets: Sets;
     /// One entry a process.
     type Procs<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
     /// One entry for each page of each address space.
@@ -98,6 +135,8 @@ pub trait Size: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
     const TASKS_MAX: usize;
     /// Words of a page that a program may tell apart, the nameless rest among them.
     const WORDS_MAX: usize;
+    /// Different values in a program, 0 among them.
+    const VALUES_MAX: usize;
     /// log2 of the base pages in a PMD-mapped THP.
     const PMD_ORDER: u32;
 }
@@ -108,7 +147,8 @@ pub struct Small;
 
 impl Size for Small {
     type Number = u8;
-    type Words = [super::ValueId; 4];
+    type Words = [ValueId; 4];
+    type Sets = [u32; 4];
     type Procs<T: Copy + Default + Eq + Hash + Debug> = [T; 3];
     type Slots<T: Copy + Default + Eq + Hash + Debug> = [T; 12];
     type Frames<T: Copy + Default + Eq + Hash + Debug> = [T; 16];
@@ -124,6 +164,7 @@ impl Size for Small {
     const HELD_MAX: usize = 8;
     const TASKS_MAX: usize = 4;
     const WORDS_MAX: usize = 4;
+    const VALUES_MAX: usize = 32;
     const PMD_ORDER: u32 = 2;
 }
 
@@ -133,7 +174,8 @@ pub struct Large;
 
 impl Size for Large {
     type Number = u16;
-    type Words = [super::ValueId; 8];
+    type Words = [ValueId; 8];
+    type Sets = [ValueSet; 8];
     type Procs<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
     type Slots<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
     type Frames<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
@@ -149,5 +191,6 @@ impl Size for Large {
     const HELD_MAX: usize = 4096;
     const TASKS_MAX: usize = 64;
     const WORDS_MAX: usize = 8;
+    const VALUES_MAX: usize = 256;
     const PMD_ORDER: u32 = 9;
 }

@@ -93,6 +93,26 @@ impl ValueSet {
         set
     }
 
+    /// The values 0 to 63 whose bit is set.
+    pub fn low(bits: u64) -> Self {
+        Self([bits, 0, 0, 0])
+    }
+
+    /// All that is in either.
+    pub fn union(self, other: Self) -> Self {
+        Self(std::array::from_fn(|part| self.0[part] | other.0[part]))
+    }
+
+    /// How many values are in it.
+    pub fn len(&self) -> u32 {
+        self.0.iter().map(|part| part.count_ones()).sum()
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 4]
+    }
+
     /// Puts a value in.
     pub fn insert(&mut self, value: ValueId) {
         self.0[value.idx() / 64] |= 1 << (value.idx() % 64);
