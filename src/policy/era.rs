@@ -195,3 +195,89 @@ pub const V7_3: Policy = Policy {
 
 /// The newest release.
 pub const LATEST: Policy = V7_3;
+
+/// linux-5.10.y late in its life: 5.9 with K14, K16, K17, K22 and the fixes of B21, B22 and B35 taken back; K13 still shares.
+pub const V5_10_STABLE: Policy = Policy {
+    fork_seq: ForkSeq::On,
+    clear_refs_pinned: ClearRefsPinned::Skip,
+    clear_refs_lock: ClearRefsLock::MmapLockWrite,
+    swapout_pinned: SwapoutPinned::SkipIfMaybePinned,
+    defects: V5_9.defects.without(&[Defect::B21, Defect::B22, Defect::B35]),
+    ..V5_9
+};
+
+/// linux-6.1.y late in its life: 6.1 with K27, K32 and the fix of B36 taken back.
+pub const V6_1_STABLE: Policy = Policy {
+    zero_pin: ZeroPin::NotCounted,
+    hugetlb_force_write: HugetlbForceWrite::Rejected,
+    defects: V6_1.defects.without(&[Defect::B36]),
+    ..V6_1
+};
+
+/// Linus Torvalds, January 2021: the reference count answers K1, and a writable pinned page cannot be made read-only (K18).
+pub const LINUS_2021: Policy = Policy { wp_pinned: WpPinned::Skip, ..V5_11 };
+
+/// Andrea Arcangeli, January 2021, "restore full accuracy in COW page reuse": reverts 09854ba94c6a, be068f29034f (K1, K4) and
+/// 1a0cf26323c8 (K6); clear_refs may then protect pinned pages (K16).
+pub const ANDREA_2021: Policy = Policy {
+    reuse_small: ReuseSmall::MapSwap,
+    reuse_large_pte: ReuseLargePte::MapSwap,
+    reuse_ksm: ReuseKsm::Ref1Frozen,
+    clear_refs_pinned: ClearRefsPinned::Wp,
+    ..V5_11
+};
+
+/// David Hildenbrand, 17 December 2021, "COW fixes part 1": taking a read-only reference unshares by mapcount (K7).
+pub const HILDENBRAND_2021: Policy = Policy { gup_ro: GupRo::UnshareMapcount, ..V5_12 };
+
+/// Jason Gunthorpe with Linus Torvalds, 19 December 2021: a bit derived from the refcount (K1 to K4), which fork alone takes away (K20)
+/// and which splitting a THP computes anew (K24); clear_refs may protect pinned pages, since that leaves the bit (K16).
+pub const GUNTHORPE_2021: Policy = Policy {
+    reuse_small: ReuseSmall::DerivedBit,
+    reuse_swapin: ReuseSwapin::DerivedBit,
+    reuse_pmd: ReusePmd::DerivedBit,
+    reuse_large_pte: ReuseLargePte::DerivedBit,
+    clear_refs_pinned: ClearRefsPinned::Wp,
+    wp_clears_excl: WpClearsExcl::ForkOnly,
+    thp_split_bit: ThpSplitBit::RecomputeFromRefcount,
+    ..V5_12
+};
+
+const fn release(name: &'static str, major: u16, minor: u16, policy: Policy) -> Named {
+    Named { name, kind: Kind::Release(major, minor), policy, says: "" }
+}
+
+const fn stable(name: &'static str, policy: Policy, says: &'static str) -> Named {
+    Named { name, kind: Kind::Stable, policy, says }
+}
+
+const fn proposal(name: &'static str, policy: Policy, says: &'static str) -> Named {
+    Named { name, kind: Kind::Proposal, policy, says }
+}
+
+/// Every built-in policy: the releases, oldest first, then the stable trees, then the proposals.
+#[rustfmt::skip]
+pub(super) const BUILTIN: &[Named] = &[
+    release("linux-5.7",  5, 7,  V5_7),
+    release("linux-5.8",  5, 8,  V5_8),
+    release("linux-5.9",  5, 9,  V5_9),
+    release("linux-5.11", 5, 11, V5_11),
+    release("linux-5.12", 5, 12, V5_12),
+    release("linux-5.17", 5, 17, V5_17),
+    release("linux-5.18", 5, 18, V5_18),
+    release("linux-5.19", 5, 19, V5_19),
+    release("linux-6.0",  6, 0,  V6_0),
+    release("linux-6.1",  6, 1,  V6_1),
+    release("linux-6.2",  6, 2,  V6_2),
+    release("linux-6.5",  6, 5,  V6_5),
+    release("linux-6.8",  6, 8,  V6_8),
+    release("linux-6.12", 6, 12, V6_12),
+    release("linux-6.15", 6, 15, V6_15),
+    release("linux-7.3",  7, 3,  V7_3),
+    stable("linux-5.10-stable", V5_10_STABLE, "linux-5.10.y late in its life"),
+    stable("linux-6.1-stable", V6_1_STABLE, "linux-6.1.y late in its life"),
+    proposal("linus-2021", LINUS_2021, "a pinned page cannot be made read-only"),
+    proposal("andrea-2021", ANDREA_2021, "reuse by mapcount again"),
+    proposal("hildenbrand-2021", HILDENBRAND_2021, "read-only references unshare by mapcount"),
+    proposal("gunthorpe-2021", GUNTHORPE_2021, "an exclusive bit derived from the refcount"),
+];

@@ -8,6 +8,7 @@ mod defects;
 mod details;
 pub mod era;
 mod knobs;
+mod named;
 mod set;
 mod table;
 
@@ -15,6 +16,7 @@ pub use choice::{Answer, Choice, Value};
 pub use defects::{Defect, Defects};
 pub use details::*;
 pub use knobs::*;
+pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, nearest, range};
 pub use table::{KNOBS, Knob};
 
 /// One answer to every question.

@@ -1,0 +1,137 @@
+//! The built-in policies by name, and what a list of names and ranges means.
+
+use super::{Policy, era};
+
+/// The name that stands for the newest release.
+pub const LATEST_NAME: &str = "latest";
+
+/// A built-in policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Named {
+    /// As it is written: `linux-5.9`.
+    pub name: &'static str,
+    pub kind: Kind,
+    pub policy: Policy,
+    /// What it stands for, in a few words; empty for a release.
+    pub says: &'static str,
+}
+
+/// What a built-in policy is. Only releases have an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A mainline release, by its number.
+    Release(u16, u16),
+    /// A stable tree with what was taken back into it.
+    Stable,
+    /// A design that was argued for on the list.
+    Proposal,
+}
+
+/// Why a range means nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RangeError {
+    /// This end has no release number.
+    #[error("`{end}` has no place in release order")]
+    NotARelease { end: String },
+    /// The first end is the newer one.
+    #[error("the range runs backwards: `{from}` is newer than `{to}`")]
+    Backwards { from: String, to: String },
+    /// No built-in release lies in it.
+    #[error("no built-in release lies between `{from}` and `{to}`")]
+    Empty { from: String, to: String },
+}
+
+impl RangeError {
+    /// What to write instead, in the imperative.
+    pub fn help(&self) -> String {
+        match self {
+            RangeError::NotARelease { end } => match nearest(end, builtin().iter().map(|named| named.name)) {
+                Some(name) if releases().all(|named| named.name != name) => {
+                    format!("name `{name}` by itself, beside the range: stable trees and proposals are in none")
+                }
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "give a release such as `linux-5.9` at each end, or leave the end out".to_owned(),
+            },
+            RangeError::Backwards { from, to } => format!("write `{to}..{from}`"),
+            RangeError::Empty { .. } => {
+                let names: Vec<_> = releases().map(|named| named.name).collect();
+                format!("widen it to take in one of {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Every built-in policy: the releases, oldest first, then the stable trees, then the proposals.
+pub fn builtin() -> &'static [Named] {
+    era::BUILTIN
+}
+
+/// The built-in policy of that name; `latest` is the newest release.
+pub fn find(name: &str) -> Option<&'static Named> {
+    match name {
+        LATEST_NAME => releases().last(),
+        _ => builtin().iter().find(|named| named.name == name),
+    }
+}
+
+/// The built-in releases between two ends, both included, oldest first.
+///
+/// An end is a release number and need not be built in: `..linux-5.10` ends with `linux-5.9`. An end that is left out is open. Stable
+/// trees and proposals are in no range.
+///
+/// # Errors
+/// Where an end is no release, the ends are the wrong way round, or no built-in release lies between them.
+///
+/// # Example
+/// ```
+/// let names: Vec<_> = cowl::policy::range(None, Some("linux-5.10")).unwrap().iter().map(|named| named.name).collect();
+/// assert_eq!(names, ["linux-5.7", "linux-5.8", "linux-5.9"]);
+/// ```
+pub fn range(from: Option<&str>, to: Option<&str>) -> Result<Vec<&'static Named>, RangeError> {
+    let low = from.map_or(Ok((0, 0)), number)?;
+    let high = to.map_or(Ok((u16::MAX, u16::MAX)), number)?;
+    let ends = || (from.unwrap_or("").to_owned(), to.unwrap_or("").to_owned());
+    if high < low {
+        let (from, to) = ends();
+        return Err(RangeError::Backwards { from, to });
+    }
+    let inside = |named: &&Named| matches!(named.kind, Kind::Release(major, minor) if (low..=high).contains(&(major, minor)));
+    let found: Vec<_> = builtin().iter().filter(inside).collect();
+    if found.is_empty() {
+        let (from, to) = ends();
+        return Err(RangeError::Empty { from, to });
+    }
+    Ok(found)
+}
+
+/// The release number of a name: of `linux-5.9` (5, 9).
+fn number(name: &str) -> Result<(u16, u16), RangeError> {
+    if let Some(Named { kind: Kind::Release(major, minor), .. }) = find(name) {
+        return Ok((*major, *minor));
+    }
+    let parts = name.strip_prefix("linux-").and_then(|rest| rest.split_once('.'));
+    parts
+        .and_then(|(major, minor)| Some((digits(major)?, digits(minor)?)))
+        .ok_or_else(|| RangeError::NotARelease { end: name.to_owned() })
+}
+
+fn digits(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn releases() -> impl DoubleEndedIterator<Item = &'static Named> {
+    builtin().iter().filter(|named| matches!(named.kind, Kind::Release(..)))
+}
+
+/// The word that was probably meant: the nearest of those given, if it is near enough.
+pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = words.into_iter().map(|other| (strsim::jaro_winkler(word, other), other));
+    let best = scored.fold(None, |best: Option<(f64, &str)>, next| match best {
+        Some(best) if next.0 <= best.0 => Some(best),
+        _ => Some(next),
+    });
+    best.filter(|(likeness, _)| LIKENESS_MIN <= *likeness).map(|(_, word)| word)
+}
+
+/// From this likeness on (0 nothing, 1 the same) a word counts as misspelt; below it a suggestion is more riddle than help.
+const LIKENESS_MIN: f64 = 0.85;
