@@ -1,6 +1,5 @@
 //! The flat form of the tree: one node for each word, in the order of the text, with no pointer in it.
 
-
 use super::ast::*;
 use super::token;
 use crate::types::Span;
@@ -362,4 +361,3 @@ impl<'a> Word<'a> {
         Spanned { node: make(self.node), span: self.span }
     }
 }
-

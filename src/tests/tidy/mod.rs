@@ -3,6 +3,7 @@
 //! A rule is a function from sources to complaints. Each is held against the repository, where it must find nothing, and
 //! against a small bad sample, where it must find something: a check that cannot fail does not count.
 
+mod knobs;
 mod layers;
 mod limits;
 mod repository;
