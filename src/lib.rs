@@ -13,5 +13,10 @@ pub mod state;
 
 pub mod check;
 
+pub mod diag;
+pub mod render;
+
+pub mod analysis;
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,155 @@
+use std::fmt;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
+
+use super::{Place, Source};
+use crate::render::Look;
+use crate::types::Span;
+
+/// Something wrong with a text, as a plain value: what every front door shows in its own way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// `cowl::lower::double_unpin`
+    pub code: String,
+    pub severity: Severity,
+    pub message: String,
+    /// What to type instead; empty where nobody knows.
+    pub help: String,
+    /// Places it speaks of; the first is where it is.
+    pub labels: Vec<Label>,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, strum::Display)]
+#[strum(serialize_all = "lowercase")]
+pub enum Severity {
+    Error,
+    Warning,
+    Advice,
+}
+
+/// A place and what is to be said of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Label {
+    pub span: Span,
+    /// Empty where the place says all.
+    pub text: String,
+}
+
+impl Finding {
+    /// The plain value of a diagnostic; labels keep their order but for the primary one, which comes first.
+    pub fn from_diagnostic(diagnostic: &dyn Diagnostic) -> Self {
+        let mut labels: Vec<_> = diagnostic.labels().into_iter().flatten().collect();
+        labels.sort_by_key(|label| !label.primary());
+        let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self {
+            code: diagnostic.code().map(|code| code.to_string()).unwrap_or_default(),
+            severity: match diagnostic.severity() {
+                None | Some(miette::Severity::Error) => Severity::Error,
+                Some(miette::Severity::Warning) => Severity::Warning,
+                Some(miette::Severity::Advice) => Severity::Advice,
+            },
+            message: diagnostic.to_string(),
+            help: diagnostic.help().map(|help| help.to_string()).unwrap_or_default(),
+            labels: labels
+                .iter()
+                .map(|label| Label {
+                    span: Span { start: byte(label.offset()), end: byte(label.offset() + label.len()) },
+                    text: label.label().unwrap_or_default().to_owned(),
+                })
+                .collect(),
+        }
+    }
+
+    /// A mistake without a place.
+    pub fn error(code: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), severity: Severity::Error, message: message.into(), help: help.into(), labels: Vec::new() }
+    }
+
+    /// The same, at a place.
+    pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Where it is; the start of the text where it has no place.
+    pub fn place(&self, source: &Source) -> Place {
+        source.place(self.labels.first().map_or(0, |label| label.span.start))
+    }
+
+    /// `file:line:col: error[code]: message`, on one line.
+    pub fn short(&self, source: &Source) -> String {
+        let Place { line, column } = self.place(source);
+        let message = self.message.split_whitespace().collect::<Vec<_>>().join(" ");
+        let place = if self.labels.is_empty() { String::new() } else { format!(":{line}:{column}") };
+        format!("{}{place}: {}[{}]: {message}", source.path, self.severity, self.code)
+    }
+}
+
+/// The finding in full, with the lines it speaks of.
+pub fn show(finding: &Finding, source: &Source, look: &Look) -> String {
+    let theme = if look.color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(look.width).with_links(false);
+    let mut out = String::new();
+    let shown = Shown { finding, source };
+    if handler.render_report(&mut out, &shown).is_err() {
+        return finding.short(source) + "\n";
+    }
+    out.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+/// A finding together with its text, as miette takes it.
+struct Shown<'a> {
+    finding: &'a Finding,
+    source: &'a Source,
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.finding, f)
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.finding.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl Diagnostic for Shown<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.finding.code))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.finding.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Advice => miette::Severity::Advice,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        if self.finding.help.is_empty() { None } else { Some(Box::new(&self.finding.help)) }
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if self.finding.labels.is_empty() {
+            return None;
+        }
+        Some(Box::new(self.finding.labels.iter().enumerate().map(|(place, label)| {
+            let text = (!label.text.is_empty()).then(|| label.text.clone());
+            let at = (label.span.start as usize, label.span.end.saturating_sub(label.span.start) as usize);
+            match place {
+                0 => LabeledSpan::new_primary_with_span(text, at),
+                _ => LabeledSpan::new_with_span(text, at),
+            }
+        })))
+    }
+}

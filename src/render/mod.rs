@@ -1,0 +1,11 @@
+//! Text of what was found out: for people, and for the programs that read it after them.
+
+#[cfg(test)]
+mod fixture;
+mod look;
+mod ranges;
+pub mod table;
+pub mod words;
+
+pub use look::{Look, Tone};
+pub use ranges::compress;

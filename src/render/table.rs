@@ -1,0 +1,247 @@
+//! The table of verdicts: a block for each scenario, a row for each group of policies that agree.
+
+use super::look::{Look, Tone};
+use super::ranges::compress;
+use super::words;
+use crate::analysis::{FileReport, Judged};
+use crate::check::report::{Met, PolicyResult, Verdict, Violation};
+use crate::trace::Decision;
+use crate::types::{Pc, Span};
+
+/// Violations of a row that are told; the rest are counted.
+const VIOLATIONS_MAX: usize = 3;
+/// Columns of a statement beside its explanation; a longer one has a line to itself.
+const STATEMENT_COLUMNS_MAX: usize = 36;
+
+/// A row: policies that came to the same, for the same reason.
+struct Row<'a> {
+    members: Vec<usize>,
+    /// Any of them.
+    result: &'a PolicyResult,
+    why: Option<Why<'a>>,
+}
+
+/// The decision a row rests on, and every value of its knob under which it fell alike.
+struct Why<'a> {
+    pc: Pc,
+    decision: &'a Decision,
+    values: Vec<&'static str>,
+}
+
+/// The block of one scenario.
+///
+/// `alike` are further kinds of memory whose tables are the same.
+pub fn block(file: &FileReport, judged: &Judged, alike: &[&Judged], releases: &[String], look: &Look) -> String {
+    let mut out = heading(file, judged, alike, look);
+    out.push_str(&body(file, judged, releases, look));
+    out
+}
+
+/// The name, the place and the title.
+fn heading(file: &FileReport, judged: &Judged, alike: &[&Judged], look: &Look) -> String {
+    let source = file.source(judged.scenario.span);
+    let place = format!("{}:{}", source.path, source.place(judged.scenario.span.start).line);
+    let kinds: Vec<_> = alike.iter().filter_map(|other| other.report.kind.clone()).collect();
+    let kinds = kinds.iter().map(|kind| format!(", {kind}")).collect::<String>();
+    let mut out = format!("{}{kinds}  {}\n", look.paint(Tone::Name, &judged.title()), look.paint(Tone::Dim, &place));
+    let origin = if judged.report.origin.is_empty() { String::new() } else { format!("[{}]", judged.report.origin) };
+    let about = [judged.report.title.as_str(), &origin].join(" ");
+    if !about.trim().is_empty() {
+        out.push_str(&look.wrap(about.trim(), "  ", "  "));
+    }
+    out
+}
+
+/// The rows of one scenario: equal for two kinds of memory when the same holds of both.
+pub fn body(file: &FileReport, judged: &Judged, releases: &[String], look: &Look) -> String {
+    let names: Vec<_> = judged.report.results.iter().map(|result| result.policy.clone()).collect();
+    let rows = rows(judged);
+    let cells: Vec<_> = rows.iter().map(|row| [verdict(row.result), mark(row.result), cost(row.result)]).collect();
+    let width = |column: usize, least: usize| cells.iter().map(|cells| cells[column].len()).max().unwrap_or(0).max(least);
+    let widths = [width(0, 6), width(1, 5), width(2, 8)];
+    let details: Vec<_> = rows.iter().map(|row| details(file, judged, row)).collect();
+    let columns = details.iter().flatten().map(Detail::columns).max().unwrap_or(0);
+    let mut out = String::new();
+    for ((row, cells), details) in rows.iter().zip(&cells).zip(&details) {
+        let policies = compress(&names, &row.members, releases);
+        let pad = |column: usize| format!("{:width$}", cells[column], width = widths[column]);
+        let plain = format!("  {}  {}  {}  ", pad(0), pad(1), pad(2));
+        let tones = tones(row.result);
+        let head = format!("  {}  {}  {}  ", look.paint(tones[0], &pad(0)), look.paint(tones[1], &pad(1)), pad(2));
+        let text = look.wrap(&policies, &plain, &" ".repeat(plain.len()));
+        out.push_str(&text.replacen(&plain, &head, 1));
+        for detail in details {
+            out.push_str(&detail.show(columns, look));
+        }
+    }
+    if judged.report.results.iter().any(|result| result.run.one_schedule) {
+        out.push_str(&look.wrap("one order of the race was run; what holds of all orders is not judged", "  note: ", "        "));
+    }
+    out
+}
+
+/// Groups policies whose rows would read the same.
+fn rows(judged: &Judged) -> Vec<Row<'_>> {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for (place, result) in judged.report.results.iter().enumerate() {
+        let why = why(judged, place, result);
+        match rows.iter_mut().find(|row| same_result(row.result, result) && same_why(row.why.as_ref(), why.as_ref())) {
+            Some(row) => {
+                row.members.push(place);
+                if let (Some(into), Some(why)) = (&mut row.why, why)
+                    && !into.values.contains(&why.decision.value)
+                {
+                    into.values.push(why.decision.value);
+                }
+            }
+            None => rows.push(Row { members: vec![place], result, why }),
+        }
+    }
+    rows
+}
+
+fn why<'a>(judged: &'a Judged, place: usize, result: &'a PolicyResult) -> Option<Why<'a>> {
+    let own = result.run.violations.first().and_then(|violation| violation.decision.as_ref());
+    let contrast = || judged.contrasts.get(place).and_then(Option::as_ref);
+    let (pc, decision) = if result.run.violations.is_empty() { contrast()? } else { own? };
+    Some(Why { pc: *pc, decision, values: vec![decision.value] })
+}
+
+fn same_why(a: Option<&Why<'_>>, b: Option<&Why<'_>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.pc == b.pc && Decision { value: b.decision.value, ..a.decision.clone() } == *b.decision,
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn same_result(a: &PolicyResult, b: &PolicyResult) -> bool {
+    let told = |violation: &Violation| (violation.outcome, violation.pc, violation.message.clone());
+    let unmet = |result: &PolicyResult| -> Vec<(String, Span)> {
+        result.expected.iter().filter(|expected| expected.met == Met::No).map(|expected| (expected.text.clone(), expected.span)).collect()
+    };
+    a.run.verdict == b.run.verdict
+        && words::met(a) == words::met(b)
+        && (a.run.copies, a.run.gratuitous) == (b.run.copies, b.run.gratuitous)
+        && a.run.violations.iter().map(told).eq(b.run.violations.iter().map(told))
+        && a.run.unmet == b.run.unmet
+        && unmet(a) == unmet(b)
+}
+
+fn verdict(result: &PolicyResult) -> String {
+    words::short_verdict(&result.run.verdict)
+}
+
+fn mark(result: &PolicyResult) -> String {
+    match (&result.run.verdict, words::met(result)) {
+        (_, Met::No) => "UNMET",
+        (Verdict::Skip(_), _) => "-",
+        (_, Met::Yes) => "met",
+        (_, Met::NotJudged) => "not judged",
+    }
+    .to_owned()
+}
+
+fn cost(result: &PolicyResult) -> String {
+    match (&result.run.verdict, result.run.gratuitous) {
+        (Verdict::Skip(_), _) => String::new(),
+        (_, 0) => words::count(result.run.copies, "copy", "copies"),
+        (_, number) => format!("{}, {number} gratuitous", words::count(result.run.copies, "copy", "copies")),
+    }
+}
+
+fn tones(result: &PolicyResult) -> [Tone; 2] {
+    let verdict = match words::verdict(&result.run.verdict).0 {
+        "ok" => Tone::Good,
+        "skip" => Tone::Dim,
+        _ => Tone::Bad,
+    };
+    let mark = match words::met(result) {
+        Met::Yes => Tone::Plain,
+        Met::No => Tone::Alarm,
+        Met::NotJudged => Tone::Dim,
+    };
+    [verdict, mark]
+}
+
+/// A line below a row: a statement, and what is to be said of it.
+struct Detail {
+    line: String,
+    statement: String,
+    text: String,
+    tone: Tone,
+}
+
+impl Detail {
+    fn at(file: &FileReport, span: Span, text: String, tone: Tone) -> Self {
+        let source = file.source(span);
+        let line = source.place(span.start).line.to_string();
+        let line = if source.path == file.path() { line } else { format!("{}:{line}", source.path) };
+        Self { line, statement: source.statement(span), text, tone }
+    }
+
+    /// Columns that its statement asks for.
+    fn columns(&self) -> usize {
+        Some(self.statement.chars().count()).filter(|columns| *columns <= STATEMENT_COLUMNS_MAX).unwrap_or(0)
+    }
+
+    fn show(&self, columns: usize, look: &Look) -> String {
+        let line = format!("  {:>4} ", self.line);
+        let blank = " ".repeat(line.len());
+        if self.statement.is_empty() {
+            return look.wrap_toned(&self.text, &line, &blank, self.tone);
+        }
+        if STATEMENT_COLUMNS_MAX < self.statement.chars().count() {
+            let blank = format!("{blank}  ");
+            return format!("{line}{}\n", self.statement) + &look.wrap_toned(&self.text, &blank, &blank, self.tone);
+        }
+        let statement = format!("{line}{:columns$}  ", self.statement);
+        look.wrap_toned(&self.text, &statement, &format!("{blank}{:columns$}  ", ""), self.tone)
+    }
+}
+
+fn details(file: &FileReport, judged: &Judged, row: &Row<'_>) -> Vec<Detail> {
+    let result = row.result;
+    let mut details = Vec::new();
+    if let Verdict::Skip(reason) = &result.run.verdict {
+        details.push(Detail { line: String::new(), statement: String::new(), text: reason.clone(), tone: Tone::Dim });
+    }
+    if let Some(why) = &row.why {
+        let text = words::decision_under(why.decision, &why.values);
+        details.push(Detail::at(file, judged.span(why.pc), text, Tone::Plain));
+    }
+    for violation in result.run.violations.iter().take(VIOLATIONS_MAX) {
+        let invariant = violation.invariant.map(|id| format!("{id}: ")).unwrap_or_default();
+        details.push(Detail::at(file, judged.span(violation.pc), format!("{invariant}{}", violation.message), Tone::Plain));
+    }
+    if let Some(more) = result.run.violations.len().checked_sub(VIOLATIONS_MAX).filter(|more| 0 < *more) {
+        let text = format!("and {more} more; `--format json` lists all");
+        details.push(Detail { line: String::new(), statement: String::new(), text, tone: Tone::Dim });
+    }
+    for expected in result.expected.iter().filter(|expected| expected.met == Met::No) {
+        let came = match &result.run.verdict {
+            Verdict::Came(crate::ir::Outcome::Ok) if expected.text.starts_with("copies") => cost(result),
+            _ => verdict(result),
+        };
+        let reason = if expected.reason.is_empty() { String::new() } else { format!(" \"{}\"", expected.reason) };
+        let text = format!("UNMET: expected {}, came {came}{reason}", expected.text);
+        details.push(Detail { statement: String::new(), ..Detail::at(file, expected.span, text, Tone::Alarm) });
+    }
+    for unmet in &result.run.unmet {
+        details.push(Detail::at(file, unmet.span, format!("UNMET: {}", unmet.message), Tone::Alarm));
+    }
+    details
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Look, fixture};
+    use super::block;
+
+    #[test]
+    fn a_row_is_a_group_that_agrees_and_says_why() {
+        let file = fixture::mixed();
+        let text = block(&file, &file.scenarios[0], &[], &fixture::releases(), &Look::default());
+        insta::assert_snapshot!(text, @"");
+    }
+}

@@ -1,0 +1,112 @@
+//! How values, outcomes, decisions and counts read. Every format says them alike.
+
+use crate::check::report::{Met, PolicyResult, Reading, Verdict};
+use crate::ir::{Actor, Outcome, Program};
+use crate::trace::Decision;
+
+/// An outcome as its word and what stands behind it: `("breach", Some("I7"))`.
+pub fn outcome(outcome: Outcome) -> (&'static str, Option<String>) {
+    match outcome {
+        Outcome::Ok => ("ok", None),
+        Outcome::Leak => ("leak", None),
+        Outcome::Lost => ("lost", None),
+        Outcome::Missed => ("missed", None),
+        Outcome::Breach(number) => ("breach", Some(format!("I{number}"))),
+        Outcome::Event(event) => ("event", Some(event.to_string())),
+        Outcome::Fails(failure) => ("fails", Some(failure.to_string())),
+        Outcome::Copies(number) => ("copies", Some(number.to_string())),
+    }
+}
+
+/// A verdict as its word and what stands behind it; of a skip that is the reason.
+pub fn verdict(verdict: &Verdict) -> (&'static str, Option<String>) {
+    match verdict {
+        Verdict::Came(came) => outcome(*came),
+        Verdict::Skip(reason) => ("skip", Some(reason.clone())),
+    }
+}
+
+/// `leak`, `breach I7`, `skip`.
+pub fn short_verdict(of: &Verdict) -> String {
+    match verdict(of) {
+        ("skip", _) | (_, None) => verdict(of).0.to_owned(),
+        (word, Some(detail)) => format!("{word} {detail}"),
+    }
+}
+
+/// An actor as a scenario names it: `parent`, `parent/2`, `kernel`, `device`.
+pub fn actor(program: &Program, actor: Actor) -> String {
+    match actor {
+        Actor::Thread { proc, thread: 1 } => program.procs[proc.idx()].clone(),
+        Actor::Thread { proc, thread } => format!("{}/{thread}", program.procs[proc.idx()]),
+        Actor::Kernel(1) => "kernel".to_owned(),
+        Actor::Kernel(number) => format!("kernel/{number}"),
+        Actor::Device => "device".to_owned(),
+    }
+}
+
+/// A reading as a claim would write it; of a page whose words differ, `"old", +8 7`.
+pub fn reading(reading: &Reading) -> String {
+    match reading {
+        Reading::Value(value) => value.to_string(),
+        Reading::Bit(bit) => u8::from(*bit).to_string(),
+        Reading::Mixed { rest, words } => {
+            let words: Vec<_> = words.iter().map(|(offset, value)| format!(", +{offset} {value}")).collect();
+            format!("{rest}{}", words.concat())
+        }
+    }
+}
+
+/// `A`, `A or B`: what one of several may be.
+pub fn any_of(readings: &[Reading]) -> String {
+    readings.iter().map(reading).collect::<Vec<_>>().join(" or ")
+}
+
+/// `1 copy`, `2 copies`.
+pub fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
+    let number = number.into();
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// A decision in a line: `reuse: last mapping (reuse_small = map_swap; mapcount 1, refcount 2)`.
+pub fn decision(of: &Decision) -> String {
+    decision_under(of, &[of.value])
+}
+
+/// As [`decision`], where several values of the knob decide alike.
+pub fn decision_under(of: &Decision, values: &[&str]) -> String {
+    let reason = if of.reason.is_empty() { String::new() } else { format!(": {}", of.reason) };
+    let grounds = grounds(of, values);
+    match grounds.is_empty() {
+        true => format!("{}{reason}", of.verdict),
+        false => format!("{}{reason} ({grounds})", of.verdict),
+    }
+}
+
+/// What a decision rests on: `reuse_small = map_swap; mapcount 1, refcount 2`. Empty where it rests on nothing.
+fn grounds(decision: &Decision, values: &[&str]) -> String {
+    let knob = if decision.knob.is_empty() { String::new() } else { format!("{} = {}", decision.knob, values.join(" | ")) };
+    let operands: Vec<_> = decision.operands.iter().map(|(name, number)| format!("{name} {number}")).collect();
+    match (knob.is_empty(), operands.is_empty()) {
+        (true, _) => operands.join(", "),
+        (false, true) => knob,
+        (false, false) => format!("{knob}; {}", operands.join(", ")),
+    }
+}
+
+/// What was expected of a policy, as one text: `leak`, `leak, copies 2`.
+pub fn expected(result: &PolicyResult) -> String {
+    result.expected.iter().map(|expected| expected.text.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// All expectations and assertions together: unmet where one is, else not judged where one is not, else met.
+pub fn met(result: &PolicyResult) -> Met {
+    let any = |met: Met| result.expected.iter().any(|expected| expected.met == met);
+    if any(Met::No) || !result.run.unmet.is_empty() {
+        Met::No
+    } else if any(Met::NotJudged) || matches!(result.run.verdict, Verdict::Skip(_)) {
+        Met::NotJudged
+    } else {
+        Met::Yes
+    }
+}
