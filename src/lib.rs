@@ -13,10 +13,10 @@ pub mod state;
 
 pub mod check;
 
-pub mod diag;
-pub mod render;
-
 pub mod analysis;
+pub mod diag;
+
+pub mod render;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
-//! Mistakes and their places, as plain values and as text.
+//! Mistakes and their places, as plain values.
 
 mod finding;
 mod source;
 
-pub use finding::{Finding, Label, Severity, show};
+pub use finding::{Finding, Label, Severity};
 pub use source::{Place, Source};

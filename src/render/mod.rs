@@ -2,10 +2,12 @@
 
 #[cfg(test)]
 mod fixture;
+mod finding;
 mod look;
 mod ranges;
 pub mod table;
 pub mod words;
 
+pub use finding::show;
 pub use look::{Look, Tone};
 pub use ranges::compress;

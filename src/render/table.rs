@@ -242,6 +242,25 @@ mod tests {
     fn a_row_is_a_group_that_agrees_and_says_why() {
         let file = fixture::mixed();
         let text = block(&file, &file.scenarios[0], &[], &fixture::releases(), &Look::default());
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        vmsplice-child  vmsplice-child.cow:2
+          a child's vmsplice reference sees the parent's later write [CVE-2020-29374; B1]
+          leak    met    0 copies  linux-5.7
+             5 parent: write buf "new"    reuse: last mapping (reuse_small = map_swap; mapcount 1,
+                                          refcount 2)
+             6 child: peek pipe == "old"  I2: `pipe` reads "new", which parent stored to memory that child
+                                          does not share; "old" was promised
+          ok      met    1 copy    linux-5.8..linux-5.9
+             5 parent: write buf "new"    copy: other references (reuse_small = ref1; mapcount 1,
+                                          refcount 2)
+          leak    UNMET  0 copies  linux-5.11
+             5 parent: write buf "new"    reuse: last mapping (reuse_small = map_swap; mapcount 1,
+                                          refcount 2)
+             6 child: peek pipe == "old"  I2: `pipe` reads "new", which parent stored to memory that child
+                                          does not share; "old" was promised
+             8 UNMET: expected ok, came leak
+          skip    -                mine
+               it has no `vmsplice`
+        "#);
     }
 }
