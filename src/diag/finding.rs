@@ -60,7 +60,13 @@ impl Finding {
 
     /// A mistake without a place.
     pub fn error(code: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), severity: Severity::Error, message: message.into(), help: help.into(), labels: Vec::new() }
+        Self {
+            code: code.to_owned(),
+            severity: Severity::Error,
+            message: message.into(),
+            help: help.into(),
+            labels: Vec::new(),
+        }
     }
 
     /// The same, at a place.

@@ -69,7 +69,8 @@ pub fn leak() -> Run {
         invariant: Some("I2"),
         pc: Pc(1),
         decision: Some((Pc(0), decision("reuse", "last mapping", "map_swap"))),
-        message: "`pipe` reads \"new\", which parent stored to memory that child does not share; \"old\" was promised".to_owned(),
+        message: "`pipe` reads \"new\", which parent stored to memory that child does not share; \"old\" was promised"
+            .to_owned(),
     };
     let observation = Observation { pc: Pc(1), page: 0, value: text(b"new"), promised: vec![text(b"old")] };
     Run {

@@ -1,8 +1,8 @@
 //! Text of what was found out: for people, and for the programs that read it after them.
 
+mod finding;
 #[cfg(test)]
 mod fixture;
-mod finding;
 mod look;
 mod ranges;
 pub mod table;

@@ -75,7 +75,11 @@ pub fn body(file: &FileReport, judged: &Judged, releases: &[String], look: &Look
         }
     }
     if judged.report.results.iter().any(|result| result.run.one_schedule) {
-        out.push_str(&look.wrap("one order of the race was run; what holds of all orders is not judged", "  note: ", "        "));
+        out.push_str(&look.wrap(
+            "one order of the race was run; what holds of all orders is not judged",
+            "  note: ",
+            "        ",
+        ));
     }
     out
 }
@@ -118,7 +122,12 @@ fn same_why(a: Option<&Why<'_>>, b: Option<&Why<'_>>) -> bool {
 fn same_result(a: &PolicyResult, b: &PolicyResult) -> bool {
     let told = |violation: &Violation| (violation.outcome, violation.pc, violation.message.clone());
     let unmet = |result: &PolicyResult| -> Vec<(String, Span)> {
-        result.expected.iter().filter(|expected| expected.met == Met::No).map(|expected| (expected.text.clone(), expected.span)).collect()
+        result
+            .expected
+            .iter()
+            .filter(|expected| expected.met == Met::No)
+            .map(|expected| (expected.text.clone(), expected.span))
+            .collect()
     };
     a.run.verdict == b.run.verdict
         && words::met(a) == words::met(b)
