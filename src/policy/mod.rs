@@ -4,20 +4,26 @@
 //! those, and writes each as a difference from another.
 
 mod choice;
+mod coherent;
 mod defects;
 mod details;
+mod diff;
 pub mod era;
 mod knobs;
 mod named;
 mod set;
 mod table;
+mod user;
 
 pub use choice::{Answer, Choice, Value};
+pub use coherent::Incoherent;
 pub use defects::{Defect, Defects};
 pub use details::*;
+pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, source};
 pub use knobs::*;
 pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, nearest, range};
 pub use table::{KNOBS, Knob};
+pub use user::{Built, Mistake, What, build, is_taken, keys};
 
 /// One answer to every question.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -11,6 +11,15 @@ pub struct Knob {
     field: fn(&mut Policy) -> &mut dyn Choice,
 }
 
+/// A knob is its name.
+impl PartialEq for Knob {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Knob {}
+
 impl Knob {
     /// The knob of that name.
     pub fn find(name: &str) -> Option<&'static Knob> {

@@ -1,0 +1,77 @@
+//! What two policies answer differently.
+
+use strum::{EnumMessage, VariantArray};
+
+use super::{Defect, Feature, KNOBS, Knob, Policy, Value};
+
+/// A question that two policies answer differently.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Difference {
+    /// A knob or a detail.
+    Knob { knob: &'static Knob, from: Value, to: Value },
+    /// A verb that one of them lacks.
+    Verb { feature: Feature, gained: bool },
+    /// A defect that one of them has.
+    Defect { defect: Defect, gained: bool },
+}
+
+impl Difference {
+    /// The name of what differs: a knob's, `lacks`, `defect`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Difference::Knob { knob, .. } => knob.name,
+            Difference::Verb { .. } => LACKS,
+            Difference::Defect { .. } => DEFECT,
+        }
+    }
+
+    /// The commits that made the difference, as `6c287605fd56 (5.19)`: those that brought the new answer and those that took the old
+    /// one out. Where both answers are older than git, and on the way back to such an answer, those that are undone.
+    pub fn commits(&self) -> String {
+        let Difference::Knob { from, to, .. } = self else { return String::new() };
+        let removed = from.removed.rsplit_once(", ").map(|(commits, since)| source(commits, since)).unwrap_or_default();
+        let parts = [source(to.commits, to.since), removed].into_iter().filter(|part| !part.is_empty());
+        match parts.collect::<Vec<_>>().join("; ") {
+            forward if !forward.is_empty() => forward,
+            _ => match source(from.commits, from.since) {
+                undone if undone.is_empty() => undone,
+                undone => format!("without {undone}"),
+            },
+        }
+    }
+}
+
+/// `6c287605fd56 (5.19)`, with as much of it as is known.
+pub fn source(commits: &str, since: &str) -> String {
+    match (commits, since) {
+        (commits, "") => commits.to_owned(),
+        ("", since) => format!("({since})"),
+        (commits, since) => format!("{commits} ({since})"),
+    }
+}
+
+/// The key of a policy's defects.
+pub const DEFECT: &str = "defect";
+/// The key of the verbs that a policy lacks.
+pub const LACKS: &str = "lacks";
+
+/// What `to` answers otherwise than `from`: knobs, then details, then verbs, then defects.
+pub fn diff(from: &Policy, to: &Policy) -> Vec<Difference> {
+    let knobs = KNOBS.iter().filter(|knob| knob.get(from) != knob.get(to));
+    let knobs = knobs.map(|knob| Difference::Knob { knob, from: knob.value(from), to: knob.value(to) });
+    let verbs = Feature::VARIANTS.iter().filter(|feature| from.lacks.has(**feature) != to.lacks.has(**feature));
+    let verbs = verbs.map(|feature| Difference::Verb { feature: *feature, gained: from.lacks.has(*feature) });
+    let defects = Defect::VARIANTS.iter().filter(|defect| from.defects.has(**defect) != to.defects.has(**defect));
+    let defects = defects.map(|defect| Difference::Defect { defect: *defect, gained: to.defects.has(*defect) });
+    knobs.chain(verbs).chain(defects).collect()
+}
+
+/// What a defect is, in a sentence or two.
+pub fn describe_defect(defect: Defect) -> &'static str {
+    defect.get_documentation().unwrap_or_default()
+}
+
+/// What a verb that a release may lack is.
+pub fn describe_feature(feature: Feature) -> &'static str {
+    feature.get_documentation().unwrap_or_default()
+}
