@@ -12,6 +12,7 @@ pub mod observe;
 pub mod state;
 
 pub mod ideal;
+pub mod engine;
 
 pub mod check;
 

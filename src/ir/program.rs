@@ -1,7 +1,7 @@
 use strum::{Display, EnumString, IntoStaticStr};
 
 use super::{Area, Op};
-use crate::types::{ClaimId, Event, Failure, FileId, ObsId, ProcId, RaceId, Size, TaskId, Value, ValueId};
+use crate::types::{ClaimId, Event, Failure, FileId, ObsId, ProcId, RaceId, RefId, Size, TaskId, Value, ValueId};
 
 /// A program: what happens, in order, with every name resolved.
 ///
@@ -202,6 +202,11 @@ impl Program {
     /// Pages that all references hold together.
     pub fn held_pages(&self) -> usize {
         self.refs.iter().map(|decl| usize::from(decl.len)).sum()
+    }
+
+    /// The instruction that takes a reference.
+    pub fn taker(&self, name: RefId) -> Option<&Instr> {
+        self.code.iter().find(|instr| instr.op.takes() == Some(name))
     }
 
     /// The first bound of a size that the program exceeds: its name, what the program has, and the bound.

@@ -29,6 +29,8 @@ pub struct State<B: Size> {
     tasks: B::Tasks<Task<B::Number>>,
     /// References to the zero page that are counted.
     zero_refcount: B::Number,
+    /// What the zero page holds: zeros, unless something went badly wrong.
+    zero_words: B::Words,
 }
 
 const _: () = assert!(size_of::<State<Small>>() <= 512, "one explorer state must stay a cheap memcpy");
@@ -56,6 +58,7 @@ impl<B: Size> State<B> {
             held: B::Held::filled(held),
             tasks: B::Tasks::filled(program.tasks.len()),
             zero_refcount: B::Number::default(),
+            zero_words: B::Words::default(),
         };
         state.mm_mut(ProcId(0)).alive = true;
         state
@@ -209,20 +212,25 @@ impl<B: Size> State<B> {
         }
     }
 
-    /// Stores a value to a word of a frame, or to all of its words.
-    pub fn store(&mut self, pfn: Pfn<B::Number>, word: Option<WordId>, value: ValueId) {
-        let words = self.page_mut(pfn).words.as_mut();
+    /// Stores a value to a word of a page, or to all of its words; to nothing at all where there is no page.
+    pub fn store(&mut self, target: Target<B::Number>, word: Option<WordId>, value: ValueId) {
+        let words = match target {
+            Target::Page(pfn) => self.page_mut(pfn).words.as_mut(),
+            Target::Zero => self.zero_words.as_mut(),
+            Target::None => return,
+        };
         match word {
             None => words.fill(value),
             Some(word) => words[word.idx()] = value,
         }
     }
 
-    /// What a target's words hold; the zero page's are zero.
+    /// What a page holds; zeros where there is none.
     pub fn words(&self, target: Target<B::Number>) -> B::Words {
         match target {
             Target::Page(pfn) => self.page(pfn).words,
-            Target::None | Target::Zero => B::Words::default(),
+            Target::Zero => self.zero_words,
+            Target::None => B::Words::default(),
         }
     }
 }

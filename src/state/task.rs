@@ -16,6 +16,8 @@ pub struct Task<N> {
     pub fault: Fault<N>,
     /// What it holds for itself for a moment, and how that is counted.
     pub grab: (Target<N>, Grab),
+    /// The pte as a fast walk read it.
+    pub seen: Pte<N>,
     pub flags: TaskFlags,
 }
 
@@ -46,6 +48,8 @@ pub enum At {
 /// Where taking a reference stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum GupAt {
+    /// About to read the sequence count.
+    Begin,
     /// Fast, about to read the pte.
     ReadPte { seq: u8 },
     /// Fast, about to take a reference on what the pte said.
@@ -56,10 +60,8 @@ pub enum GupAt {
     TestExclusive { seq: u8 },
     /// Fast, about to read the sequence count again.
     ReadSeq { seq: u8 },
-    /// Slow, about to take mmap_lock.
-    SlowLock,
-    /// Slow, about to look under the page-table lock.
-    SlowLook,
+    /// Slow, about to take mmap_lock, unless it is held already, and to look under the page-table lock.
+    Slow,
 }
 
 /// Where copying one pte stands. In all but the first and `Alloc` the page-table lock is held.
@@ -88,15 +90,13 @@ pub enum FaultKind {
     Unshare,
 }
 
-/// Where a page fault stands. mmap_lock is held for reading in all but the first two.
+/// Where a page fault stands. mmap_lock is held for reading in all but the first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Fault<N> {
     #[default]
     None,
-    /// About to take mmap_lock.
+    /// About to take mmap_lock, unless the instruction holds it already, and to look at the pte.
     Start(FaultKind),
-    /// About to look at the pte.
-    Look(FaultKind),
     /// Anonymous memory: a zeroed page was allocated, about to install it.
     InstallAnon { new: Pfn<N> },
     /// About to allocate and copy, without the page-table lock. A reference on the old page is held.
@@ -127,11 +127,9 @@ bitflags! {
         const ASLEEP = 1;
         /// A fault of this GUP call broke COW: FOLL_COW.
         const COW_BROKEN = 1 << 1;
-        /// It holds mmap_lock for reading on the instruction's behalf.
+        /// It holds mmap_lock for reading.
         const HOLDS_MMAP_READ = 1 << 2;
-        /// Some page of a fast GUP call could not be taken fast.
-        const WENT_SLOW = 1 << 3;
         /// The fault must not check the vma's permission to write: FOLL_FORCE, or a read that counts as a write.
-        const FORCED = 1 << 4;
+        const FORCED = 1 << 3;
     }
 }

@@ -1,0 +1,50 @@
+//! User loads and stores, and MADV_POPULATE, which is faults without an access.
+
+use super::{Cx, Progress, fault};
+use crate::ir::Op;
+use crate::observe::Seen;
+use crate::state::{Fault, FaultKind, PteFlags};
+use crate::trace::{Sink, What};
+use crate::types::Size;
+
+/// One page's load or store: through the pte where it permits, else into a fault and again.
+pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let pte = cx.slot().pte;
+    match cx.op() {
+        Op::Write { value, .. } if pte.may_write() => {
+            cx.slot_mut().pte.flags |= PteFlags::YOUNG | PteFlags::DIRTY;
+            cx.st.store(pte.target, cx.word(), value);
+            if let Some(pfn) = pte.target.pfn() {
+                cx.emit("store", |_| What::Stored { frame: super::frame_number(pfn) });
+            }
+            cx.commit_page(Seen::Nothing)
+        }
+        Op::Read { .. } if pte.may_read() => {
+            cx.slot_mut().pte.flags |= PteFlags::YOUNG;
+            let seen = cx.read_words(pte.target);
+            cx.commit_page(seen)
+        }
+        Op::Write { .. } => cx.fault_at(Fault::Start(FaultKind::Write)),
+        _ => cx.fault_at(Fault::Start(FaultKind::Read)),
+    }
+}
+
+/// MADV_POPULATE_READ and _WRITE: faults until the page table would let an access through.
+///
+/// Source: mm/gup.c `faultin_page_range` (6.x), `populate_vma_page_range`.
+pub(super) fn populate<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, write: bool) -> Progress {
+    let slot = cx.slot();
+    let (ready, kind) = match write {
+        true => (slot.pte.may_write(), FaultKind::Write),
+        false => (slot.pte.may_read(), FaultKind::Read),
+    };
+    match fault::permitted(cx, kind) {
+        Err(failure) => {
+            let proc = cx.proc();
+            cx.read_unlock(proc);
+            Progress::Failed(failure)
+        }
+        Ok(()) if ready => cx.commit_page(Seen::Nothing),
+        Ok(()) => cx.fault_at(Fault::Start(kind)),
+    }
+}

@@ -1,0 +1,34 @@
+//! PG_anon_exclusive: which policies have the bit, and which events touch it.
+
+use crate::policy::WpClearsExcl;
+
+/// An event in the life of an anonymous page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Event {
+    /// A fresh page is mapped, or a proof of sole ownership was made at a write fault.
+    Proven,
+    /// fork gives the page a second mapping.
+    Shared,
+}
+
+/// What becomes of the bit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    Keep,
+    Set,
+    Clear,
+}
+
+/// K20. Which events clear the bit, and whether there is one at all.
+///
+/// The two values that have a bit part only where memory leaves a page table for another reason than fork.
+/// Source: include/linux/rmap.h `folio_try_dup_anon_rmap_pte`, mm/rmap.c `folio_add_new_anon_rmap`.
+#[rustfmt::skip]
+pub(super) fn decide(knob: WpClearsExcl, event: Event) -> Change {
+    use {Change::*, Event::*, WpClearsExcl as K};
+    match (knob, event) {
+        (K::NoBit, _)                         => Keep,
+        (K::ForkOnly | K::ForkUnmapKsm, Proven) => Set,
+        (K::ForkOnly | K::ForkUnmapKsm, Shared) => Clear,
+    }
+}

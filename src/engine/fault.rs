@@ -1,0 +1,156 @@
+//! Page faults: who may, what is missing, and anonymous memory's first touch.
+
+use super::{Cx, Progress, exclusive, wp};
+use crate::ir::{Advice, Op};
+use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
+use crate::trace::{Sink, What};
+use crate::types::{Failure, Number, Size};
+
+/// One step of the fault that the task is in.
+pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, fault: Fault<B::Number>) -> Progress {
+    match fault {
+        Fault::None => Progress::Moved,
+        Fault::Start(kind) => look(cx, kind),
+        Fault::InstallAnon { new } => install_anon(cx, new),
+        Fault::Copying { kind, seen } => wp::copy(cx, kind, seen),
+        Fault::Clearing { kind, seen, new } => wp::clear(cx, kind, seen, new),
+        Fault::Installing { kind, seen, new } => wp::install(cx, kind, seen, new),
+        Fault::Putting { old } => wp::put_old(cx, old),
+    }
+}
+
+/// The fault is over: the access is tried again. A user access gives mmap_lock back, GUP and populate keep it.
+pub(super) fn done<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    if let Op::Read { area } | Op::Write { area, .. } = cx.op() {
+        cx.read_unlock(area.proc);
+    }
+    cx.fault_at(Fault::None)
+}
+
+/// Gives up: the instruction fails as it does where an address is bad.
+pub(super) fn fail<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, failure: Failure) -> Progress {
+    let proc = cx.proc();
+    cx.read_unlock(proc);
+    super::gup::release_partial(cx);
+    Progress::Failed(failure)
+}
+
+/// Whether the vma permits what the fault is for; else how the instruction tells user space.
+///
+/// Source: arch/x86/mm/fault.c `access_error`; mm/gup.c `check_vma_flags`, which FOLL_FORCE satisfies on a COW mapping.
+pub(super) fn permitted<B: Size, S: Sink>(cx: &Cx<'_, B, S>, kind: FaultKind) -> Result<(), Failure> {
+    let vma = cx.slot().vma;
+    let mapped = vma.flags.contains(VmaFlags::MAPPED);
+    let forced = cx.me().flags.contains(TaskFlags::FORCED) && vma.is_cow();
+    let may = match kind {
+        FaultKind::Write => vma.flags.contains(VmaFlags::WRITE),
+        FaultKind::Read | FaultKind::Unshare => vma.flags.contains(VmaFlags::READ),
+    };
+    if mapped && (may || forced) { Ok(()) } else { Err(bad_address(cx.op(), mapped)) }
+}
+
+/// How an instruction tells user space that an address is bad.
+fn bad_address(op: Op, mapped: bool) -> Failure {
+    match op {
+        Op::Read { .. } | Op::Write { .. } => Failure::SIGSEGV,
+        Op::Poke { .. } | Op::PeekMem { .. } => Failure::EIO,
+        Op::Madvise { advice: Advice::PopulateRead | Advice::PopulateWrite, .. } if mapped => Failure::EINVAL,
+        Op::Madvise { .. } => Failure::ENOMEM,
+        _ => Failure::EFAULT,
+    }
+}
+
+/// Looks at the pte under the lock and goes the way that it and the vma say.
+///
+/// Source: mm/memory.c `handle_pte_fault`.
+fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
+    let proc = cx.proc();
+    if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
+        return Progress::Blocked;
+    }
+    if let Err(failure) = permitted(cx, kind) {
+        return fail(cx, failure);
+    }
+    let (slot, vpn) = (cx.slot(), cx.vpn());
+    cx.emit("fault", |_| What::Fault { proc, vpn });
+    match (slot.pte.target, kind) {
+        (Target::None, _) if slot.vma.cache_place().is_some() => map_cached(cx, slot.vma, kind),
+        (Target::None, FaultKind::Write) => match cx.st.alloc() {
+            Ok(new) => cx.fault_at(Fault::InstallAnon { new }),
+            Err(_) => Progress::Exhausted("page frames"),
+        },
+        (Target::None, FaultKind::Read | FaultKind::Unshare) => {
+            cx.slot_mut().pte = Pte { target: Target::Zero, flags: PteFlags::YOUNG };
+            done(cx)
+        }
+        (_, FaultKind::Write | FaultKind::Unshare) if !slot.pte.flags.contains(PteFlags::WRITE) => wp::look(cx, kind),
+        (_, _) => done(cx), // Somebody else was faster.
+    }
+}
+
+/// The zeroed page is there: maps it, unless somebody else mapped something meanwhile.
+fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) -> Progress {
+    if !cx.ptl_is_free(cx.proc()) {
+        return Progress::Blocked;
+    }
+    if cx.slot().pte.is_present() {
+        cx.st.put(new);
+    } else {
+        let flags = written_flags(&cx.slot().vma);
+        map_new_anon(cx, new);
+        cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
+    }
+    done(cx)
+}
+
+/// The bits of a pte that a write fault installs. x86 keeps the soft-dirty bit with the dirty one.
+pub(super) fn written_flags<N: Number>(vma: &Vma<N>) -> PteFlags {
+    let write = if vma.flags.contains(VmaFlags::WRITE) { PteFlags::WRITE } else { PteFlags::empty() };
+    write | PteFlags::YOUNG | PteFlags::DIRTY | PteFlags::SOFT_DIRTY
+}
+
+/// A fresh anonymous page gets its one mapping; the reference of its allocation is the mapping's.
+///
+/// Source: mm/rmap.c `folio_add_new_anon_rmap`.
+pub(super) fn map_new_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) {
+    cx.st.folio_mut(new).flags = FolioFlags::ANON | FolioFlags::DIRTY;
+    cx.st.page_mut(new).mapcount = B::Number::new(1);
+    mark_proven(cx, new);
+}
+
+/// The page is known to have one user: the policies that have an exclusive bit set it.
+pub(super) fn mark_proven<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) {
+    if exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Proven) == exclusive::Change::Set {
+        cx.st.page_mut(pfn).exclusive = true;
+    }
+}
+
+/// Maps the page that the page cache has, or puts a zeroed one there first.
+///
+/// Source: mm/memory.c `do_shared_fault`, `do_read_fault`; mm/shmem.c `shmem_fault`.
+fn map_cached<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>, kind: FaultKind) -> Progress {
+    let place = vma.cache_place().expect("cowl bug: the caller looked");
+    let pfn = match cx.st.cache(place) {
+        Target::Page(pfn) => pfn,
+        Target::None | Target::Zero => match cx.st.alloc() {
+            Ok(pfn) => {
+                cx.st.set_cache(place, Target::Page(pfn));
+                pfn
+            }
+            Err(_) => return Progress::Exhausted("page frames"),
+        },
+    };
+    cx.st.get(pfn);
+    let page = cx.st.page_mut(pfn);
+    page.mapcount = page.mapcount.plus(1);
+    let flags = match kind {
+        FaultKind::Write => written_flags(&vma),
+        // vm_page_prot of a shared mapping has the write bit, unless soft-dirty tracking wants to be told of the first store.
+        FaultKind::Read | FaultKind::Unshare if vma.flags.contains(VmaFlags::WRITE | VmaFlags::SOFTDIRTY) => {
+            PteFlags::YOUNG | PteFlags::WRITE
+        }
+        FaultKind::Read | FaultKind::Unshare => PteFlags::YOUNG,
+    };
+    cx.slot_mut().pte = Pte { target: Target::Page(pfn), flags };
+    done(cx)
+}

@@ -1,0 +1,240 @@
+//! fork: copying page tables, page by page, under write_protect_seq.
+
+use super::{Cx, Progress, Ruling, exclusive, fault};
+use crate::policy::{Defect, ForkPinnedPte, ForkSeq};
+use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
+use crate::trace::Sink;
+use crate::types::{Number, ProcId, Size, Vpn};
+
+/// What a decision about an anonymous page is made on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ForkFacts {
+    /// Some pin was taken through this mm, ever: MMF_HAS_PINNED.
+    pub has_pinned: bool,
+    pub maybe_pinned: bool,
+    pub exclusive: bool,
+}
+
+/// K11. Must fork copy an anonymous page at once, because sharing it would take it from whoever pinned it?
+///
+/// Source: mm/memory.c `copy_present_page`, `page_needs_cow_for_dma` (5.9); include/linux/rmap.h
+/// `folio_try_dup_anon_rmap_pte` (5.19: only exclusive pages can be pinned by this mm).
+#[rustfmt::skip]
+pub fn decide_pinned(knob: ForkPinnedPte, page: &ForkFacts) -> bool {
+    match knob {
+        ForkPinnedPte::Share            => false,
+        ForkPinnedPte::CopyIfPinned     => page.has_pinned && page.maybe_pinned,
+        ForkPinnedPte::CopyIfExclPinned => page.exclusive && page.has_pinned && page.maybe_pinned,
+    }
+}
+
+/// K14. Does fork announce in write_protect_seq that it write-protects?
+///
+/// Source: mm/memory.c `copy_page_range` (5.11). Covering hugetlb ranges too makes no difference to base pages.
+pub fn decide_seq(knob: ForkSeq) -> bool {
+    match knob {
+        ForkSeq::Off => false,
+        ForkSeq::On | ForkSeq::OnHugetlb => true,
+    }
+}
+
+/// One step of fork.
+///
+/// Source: kernel/fork.c `dup_mmap` (mm/mmap.c since 6.17); mm/memory.c `copy_page_range`, `copy_present_ptes`.
+pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, child: ProcId) -> Progress {
+    let parent = cx.actor();
+    let at = cx.me().at;
+    match at {
+        At::Fork(vpn, _) if vpn.idx() == cx.st.pages_per_mm() => finish(cx, parent, child),
+        At::Fork(vpn, at) => {
+            let pair = Pair { parent, child, vpn };
+            match at {
+                ForkAt::Decide => decide(cx, pair),
+                ForkAt::Dup => dup(cx, pair),
+                ForkAt::Wrprotect => wrprotect(cx, pair),
+                ForkAt::Install => install(cx, pair),
+                ForkAt::Alloc => alloc(cx, pair),
+                ForkAt::Copy => copy(cx, pair),
+            }
+        }
+        _ if !cx.try_write_lock(parent) => Progress::Blocked,
+        _ => {
+            announce(cx, parent);
+            cx.goto(At::Fork(Vpn(0), ForkAt::Decide))
+        }
+    }
+}
+
+/// A page of the parent and where it goes.
+#[derive(Clone, Copy)]
+struct Pair {
+    parent: ProcId,
+    child: ProcId,
+    vpn: Vpn,
+}
+
+impl Pair {
+    fn at(self, at: ForkAt) -> At {
+        At::Fork(self.vpn, at)
+    }
+
+    fn next(self) -> At {
+        At::Fork(Vpn(self.vpn.0 + 1), ForkAt::Decide)
+    }
+}
+
+fn announce<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, parent: ProcId) {
+    if decide_seq(cx.policy.fork_seq) {
+        let mm = cx.st.mm_mut(parent);
+        mm.write_protect_seq = mm.write_protect_seq.wrapping_add(1);
+    }
+}
+
+fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, parent: ProcId, child: ProcId) -> Progress {
+    announce(cx, parent);
+    cx.write_unlock(parent);
+    cx.st.mm_mut(child).alive = true;
+    cx.commit_whole()
+}
+
+/// Copies what the vma says; then goes the way that the pte asks for, skipping pages with nothing to copy.
+fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mut pair: Pair) -> Progress {
+    while pair.vpn.idx() < cx.st.pages_per_mm() && copy_without_page(cx, pair) {
+        pair.vpn = Vpn(pair.vpn.0 + 1);
+    }
+    if pair.vpn.idx() == cx.st.pages_per_mm() {
+        return cx.goto(pair.at(ForkAt::Decide));
+    }
+    if !cx.try_lock_ptl(pair.parent) {
+        return cx_blocked_at(cx, pair);
+    }
+    if must_copy(cx, pair) {
+        cx.unlock_ptl(pair.parent);
+        cx.goto(pair.at(ForkAt::Alloc))
+    } else {
+        cx.goto(pair.at(ForkAt::Dup))
+    }
+}
+
+/// Blocked, but past the pages that needed nothing: a step that has moved must say so.
+fn cx_blocked_at<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
+    if cx.me().at == pair.at(ForkAt::Decide) { Progress::Blocked } else { cx.goto(pair.at(ForkAt::Decide)) }
+}
+
+/// Copies the vma's word on a page, and its pte where that takes no page of its own. Whether nothing is left to do.
+fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> bool {
+    let Slot { pte, vma } = *cx.st.slot(pair.parent, pair.vpn);
+    if !vma.flags.contains(VmaFlags::MAPPED) || vma.flags.contains(VmaFlags::DONTCOPY) {
+        return true;
+    }
+    // userfaultfd registrations stay with the parent: no scenario asks for fork events.
+    let child = cx.st.slot_mut(pair.child, pair.vpn);
+    *child = Slot { vma: Vma { flags: vma.flags - VmaFlags::UFFD_WP, ..vma }, ..Slot::default() };
+    if vma.flags.intersects(VmaFlags::WIPEONFORK | VmaFlags::SHARED) {
+        return true; // What is shared is found in the page cache again.
+    }
+    match pte.target {
+        Target::None => true,
+        Target::Zero => {
+            child.pte = Pte { target: Target::Zero, flags: child_flags(pte.flags) };
+            true
+        }
+        Target::Page(_) => false,
+    }
+}
+
+fn child_flags(parent: PteFlags) -> PteFlags {
+    parent - (PteFlags::WRITE | PteFlags::YOUNG | PteFlags::UFFD_WP)
+}
+
+fn page_of<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pair: Pair) -> Pfn<B::Number> {
+    cx.st.pte(pair.parent, pair.vpn).target.pfn().expect("cowl bug: the pte changed under the page-table lock")
+}
+
+fn must_copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> bool {
+    let pfn = page_of(cx, pair);
+    let facts = ForkFacts {
+        has_pinned: cx.st.mm(pair.parent).has_pinned,
+        maybe_pinned: cx.st.folio(pfn).maybe_pinned(),
+        exclusive: cx.st.page(pfn).exclusive,
+    };
+    let knob = cx.policy.fork_pinned_pte;
+    let copy = decide_pinned(knob, &facts) && !cx.policy.defects.has(Defect::ForkSkipsPinCheck);
+    let (verdict, reason) = match (copy, facts.maybe_pinned) {
+        (true, _) => ("copy", "the parent has pinned it"),
+        (false, true) => ("share", "its pins are not looked at"),
+        (false, false) => ("share", "nobody has pinned it"),
+    };
+    let operands = [
+        ("has_pinned", facts.has_pinned.into()),
+        ("pincount", cx.st.folio(pfn).pincount.get()),
+        ("exclusive", facts.exclusive.into()),
+    ];
+    let ruling = Ruling {
+        rule: "fork::decide_pinned",
+        knob: "fork_pinned_pte",
+        value: knob.into(),
+        verdict,
+        reason,
+        operands: &operands,
+    };
+    cx.decided(pair.parent, pair.vpn, Target::Page(pfn), ruling);
+    copy
+}
+
+/// The page gets a second mapping: first the mark goes, then the counts come.
+fn dup<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
+    let pfn = page_of(cx, pair);
+    let change = exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Shared);
+    if change == exclusive::Change::Clear && !cx.policy.defects.has(Defect::ForkKeepsExclusive) {
+        cx.st.page_mut(pfn).exclusive = false;
+    }
+    let page = cx.st.page_mut(pfn);
+    page.mapcount = page.mapcount.plus(1);
+    cx.st.get(pfn);
+    cx.goto(pair.at(ForkAt::Wrprotect))
+}
+
+fn wrprotect<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
+    if !cx.policy.defects.has(Defect::ForkLeavesParentWritable) {
+        cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
+    }
+    cx.goto(pair.at(ForkAt::Install))
+}
+
+fn install<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
+    let pte = cx.st.pte(pair.parent, pair.vpn);
+    cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { flags: child_flags(pte.flags), ..pte };
+    cx.unlock_ptl(pair.parent);
+    cx.goto(pair.next())
+}
+
+fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
+    let Ok(new) = cx.st.alloc() else { return Progress::Exhausted("page frames") };
+    cx.me_mut().grab = (Target::Page(new), Grab::Get);
+    cx.goto(pair.at(ForkAt::Copy))
+}
+
+/// The same pte is looked at again, since the lock was dropped; then the copy is made and mapped. The parent's pte stays.
+fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
+    if !cx.try_lock_ptl(pair.parent) {
+        return Progress::Blocked;
+    }
+    let (Target::Page(new), _) = std::mem::take(&mut cx.me_mut().grab) else { unreachable!("cowl bug: no page was allocated") };
+    if !cx.st.pte(pair.parent, pair.vpn).is_present() || !must_copy(cx, pair) {
+        cx.st.put(new);
+        cx.unlock_ptl(pair.parent);
+        return cx.goto(pair.at(ForkAt::Decide));
+    }
+    let old = page_of(cx, pair);
+    cx.st.page_mut(new).words = cx.st.page(old).words;
+    cx.copied(pair.parent, pair.vpn, old, new, "copy_present_page");
+    fault::map_new_anon(cx, new);
+    let vma = cx.st.slot(pair.child, pair.vpn).vma;
+    cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target: Target::Page(new), flags: fault::written_flags(&vma) };
+    if cx.policy.defects.has(Defect::EarlyCopyWrprotectsParent) {
+        cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
+    }
+    cx.unlock_ptl(pair.parent);
+    cx.goto(pair.next())
+}

@@ -1,0 +1,335 @@
+//! get_user_pages: taking references through a page table, fast without locks or slow under mmap_lock.
+
+use super::{Cx, Progress, fault, force, read_only};
+use crate::ir::{Op, Speed};
+use crate::observe::Seen;
+use crate::policy::{Defect, DioRef, PinAcct, Policy, VmspliceRef, ZeroPin};
+use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, State, Target, TaskFlags};
+use crate::trace::Sink;
+use crate::types::{ProcId, RefId, Size};
+
+/// What a caller wants of GUP: its flags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Want {
+    pub write: bool,
+    /// FOLL_PIN rather than FOLL_GET.
+    pub pin: bool,
+    pub longterm: bool,
+    /// FOLL_FORCE.
+    pub force: bool,
+    /// Tries without locks first. Other processes' memory is always reached the slow way.
+    pub fast: bool,
+}
+
+/// K28. What vmsplice takes: a pin, or a get.
+///
+/// Source: lib/iov_iter.c `iov_iter_get_pages2`, fs/splice.c `iter_to_pipe`.
+pub fn decide_vmsplice(knob: VmspliceRef) -> bool {
+    match knob {
+        VmspliceRef::Get => false,
+        VmspliceRef::PinLongterm => true,
+    }
+}
+
+/// K29. What direct I/O takes: a pin, or a get.
+///
+/// Source: lib/iov_iter.c `iov_iter_extract_pages` (since 6.5), block/bio.c `bio_iov_iter_get_pages`.
+pub fn decide_dio(knob: DioRef) -> bool {
+    match knob {
+        DioRef::Get => false,
+        DioRef::Pin => true,
+    }
+}
+
+/// K10. How a pin of a small folio is counted.
+///
+/// Source: mm/gup.c `try_grab_folio`. The two ways to count pins part at large folios only.
+pub fn decide_account(knob: PinAcct) -> Grab {
+    match knob {
+        PinAcct::GetOnly => Grab::Get,
+        PinAcct::Bias | PinAcct::BiasPincount => Grab::Pin,
+    }
+}
+
+/// K27. How a pin of the zero page is counted.
+///
+/// Source: mm/gup.c `try_grab_folio` (since 6.5).
+pub fn decide_zero_pin(knob: ZeroPin) -> Grab {
+    match knob {
+        ZeroPin::Counted => Grab::Get,
+        ZeroPin::NotCounted => Grab::Uncounted,
+    }
+}
+
+/// What an instruction wants of GUP.
+///
+/// # Panics
+/// With `cowl bug:` for an instruction that takes no reference.
+pub(super) fn want(policy: &Policy, op: Op) -> Want {
+    let get = Want { write: false, pin: false, longterm: false, force: false, fast: true };
+    let remote = Want { pin: true, fast: false, ..get };
+    let proc_mem = Want { force: true, fast: false, ..get };
+    match op {
+        Op::Vmsplice { .. } => {
+            let pin = decide_vmsplice(policy.vmsplice_ref);
+            Want { pin, longterm: pin, ..get }
+        }
+        Op::Get { write, speed, .. } => Want { write, fast: speed == Speed::Fast, ..get },
+        Op::Pin { write, longterm, speed, .. } => Want { write, pin: true, longterm, fast: speed == Speed::Fast, force: false },
+        Op::DirectRead { .. } => Want { write: true, pin: decide_dio(policy.dio_ref), ..get },
+        Op::DirectWrite { .. } => Want { pin: decide_dio(policy.dio_ref), ..get },
+        Op::ProcessVmWritev { .. } => Want { write: true, ..remote },
+        Op::ProcessVmReadv { .. } => remote,
+        Op::Poke { .. } => Want { write: true, ..proc_mem },
+        Op::PeekMem { .. } | Op::Hold { .. } => proc_mem,
+        other => panic!("cowl bug: {other:?} takes no reference"),
+    }
+}
+
+/// How a reference on a target is counted.
+fn how<N>(policy: &Policy, want: &Want, target: &Target<N>) -> Grab {
+    match (want.pin, target) {
+        (false, _) => Grab::Get,
+        (true, Target::Zero) => decide_zero_pin(policy.zero_pin),
+        (true, _) => decide_account(policy.pin_acct),
+    }
+}
+
+/// Counts a reference.
+fn grab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
+    match (target, how) {
+        (Target::Page(pfn), Grab::Get) => st.get(pfn),
+        (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, 1),
+        (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(1),
+        (_, Grab::Uncounted) | (Target::None, _) => {}
+    }
+}
+
+/// Takes back what [`grab`] counted.
+fn ungrab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
+    match (target, how) {
+        (Target::Page(pfn), Grab::Get) => st.put(pfn),
+        (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, -1),
+        (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(-1),
+        (_, Grab::Uncounted) | (Target::None, _) => {}
+    }
+}
+
+/// One step of taking the references of an instruction. An instruction that names no reference takes one page at a time:
+/// then the page is in `Task::grab` and the task at [`At::Through`].
+///
+/// Source: mm/gup.c `gup_fast_fallback`, `gup_fast_pte_range`, `__get_user_pages`, `follow_page_pte`.
+pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let want = want(cx.policy, cx.op());
+    match cx.me().at {
+        At::Gup(GupAt::Begin) => read_seq(cx),
+        At::Gup(GupAt::ReadPte { seq }) => read_pte(cx, &want, seq),
+        At::Gup(GupAt::Take { seq }) => take(cx, &want, seq),
+        At::Gup(GupAt::Recheck { seq }) => recheck(cx, seq),
+        At::Gup(GupAt::TestExclusive { seq }) => test_exclusive(cx, &want, seq),
+        At::Gup(GupAt::ReadSeq { seq }) => reread_seq(cx, &want, seq),
+        At::Gup(GupAt::Slow) => slow(cx, &want),
+        At::Walk if names_reference(cx.op()) => slow(cx, &want),
+        _ => begin(cx, &want),
+    }
+}
+
+fn names_reference(op: Op) -> bool {
+    op.takes().is_some()
+}
+
+fn begin<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
+    if want.pin {
+        let proc = cx.proc();
+        cx.st.mm_mut(proc).has_pinned = true;
+    }
+    cx.goto(At::Gup(if want.fast { GupAt::Begin } else { GupAt::Slow }))
+}
+
+fn read_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let seq = cx.st.mm(cx.proc()).write_protect_seq;
+    let forking = seq % 2 == 1;
+    cx.goto(At::Gup(if forking { GupAt::Slow } else { GupAt::ReadPte { seq } }))
+}
+
+fn read_pte<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
+    let pte = cx.slot().pte;
+    let usable = matches!(pte.target, Target::Page(_)) && if want.write { pte.may_write() } else { pte.may_read() };
+    if !usable {
+        return go_slow(cx, seq);
+    }
+    cx.me_mut().seen = pte;
+    cx.goto(At::Gup(GupAt::Take { seq }))
+}
+
+fn take<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
+    let target = cx.me().seen.target;
+    if target.pfn().is_none_or(|pfn| cx.st.folio(pfn).is_free()) {
+        return go_slow(cx, seq);
+    }
+    let how = how(cx.policy, want, &target);
+    grab(cx.st, target, how);
+    cx.me_mut().grab = (target, how);
+    cx.goto(At::Gup(GupAt::Recheck { seq }))
+}
+
+fn recheck<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
+    if cx.slot().pte != cx.me().seen {
+        return back_off(cx, seq);
+    }
+    cx.goto(At::Gup(GupAt::TestExclusive { seq }))
+}
+
+fn test_exclusive<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
+    let seen = cx.me().seen;
+    if !seen.may_write() && read_only::decide(cx, want, seen.target) != read_only::Answer::Take {
+        return back_off(cx, seq);
+    }
+    if !names_reference(cx.op()) {
+        return cx.goto(At::Gup(GupAt::ReadSeq { seq }));
+    }
+    let (target, _) = std::mem::take(&mut cx.me_mut().grab);
+    keep(cx, target);
+    cx.me_mut().page += 1;
+    let all = cx.me().page == cx.len();
+    cx.goto(At::Gup(if all { GupAt::ReadSeq { seq } } else { GupAt::ReadPte { seq } }))
+}
+
+/// The page cannot be taken fast: what was taken so far is kept if no fork came between.
+fn go_slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
+    let some = names_reference(cx.op()) && 0 < cx.me().page;
+    cx.goto(At::Gup(if some { GupAt::ReadSeq { seq } } else { GupAt::Slow }))
+}
+
+/// Drops the reference just taken and goes the slow way.
+fn back_off<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
+    let (target, how) = std::mem::take(&mut cx.me_mut().grab);
+    ungrab(cx.st, target, how);
+    go_slow(cx, seq)
+}
+
+fn reread_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
+    if want.pin && cx.st.mm(cx.proc()).write_protect_seq != seq {
+        let (target, how) = std::mem::take(&mut cx.me_mut().grab);
+        ungrab(cx.st, target, how);
+        if names_reference(cx.op()) {
+            release_partial(cx);
+            cx.me_mut().page = 0;
+        }
+        return cx.goto(At::Gup(GupAt::Slow));
+    }
+    if !names_reference(cx.op()) {
+        return cx.goto(At::Through);
+    }
+    let taken = cx.me().page;
+    cx.goto(if taken == cx.len() { At::Finish } else { At::Gup(GupAt::Slow) });
+    Progress::Committed { page: 0, len: taken, seen: Seen::Nothing }
+}
+
+/// One look under the page-table lock: takes the reference, or says which fault must come first.
+fn slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
+    let proc = cx.proc();
+    if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
+        return Progress::Blocked;
+    }
+    cx.goto(At::Gup(GupAt::Slow));
+    cx.me_mut().flags.set(TaskFlags::FORCED, want.force);
+    let kind = if want.write { FaultKind::Write } else { FaultKind::Read };
+    if let Err(failure) = fault::permitted(cx, kind) {
+        return fault::fail(cx, failure);
+    }
+    let slot = cx.slot();
+    let writable = slot.pte.may_write();
+    if !slot.pte.is_present() {
+        let as_write = slot.vma.is_cow() && read_only::counts_as_write(cx, want);
+        return begin_fault(cx, if as_write { FaultKind::Write } else { kind }, as_write);
+    }
+    if want.write && !writable && !force::may_follow_write(cx, want.force) {
+        return begin_fault(cx, FaultKind::Write, false);
+    }
+    if !want.write && !writable && slot.vma.is_cow() {
+        match read_only::decide(cx, want, slot.pte.target) {
+            read_only::Answer::Take => {}
+            read_only::Answer::Unshare => return begin_fault(cx, FaultKind::Unshare, false),
+            read_only::Answer::AsWrite if force::may_follow_write(cx, want.force) => {}
+            read_only::Answer::AsWrite => return begin_fault(cx, FaultKind::Write, true),
+        }
+    }
+    taken_slowly(cx, want, slot.pte.target)
+}
+
+fn begin_fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, forced: bool) -> Progress {
+    if forced {
+        cx.me_mut().flags.insert(TaskFlags::FORCED);
+    }
+    cx.fault_at(Fault::Start(kind))
+}
+
+fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, target: Target<B::Number>) -> Progress {
+    let how = how(cx.policy, want, &target);
+    grab(cx.st, target, how);
+    if let (true, Some(pfn)) = (want.write, target.pfn()) {
+        cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY); // FOLL_TOUCH
+    }
+    cx.me_mut().flags.remove(TaskFlags::COW_BROKEN);
+    if names_reference(cx.op()) {
+        keep(cx, target);
+        return cx.commit_page(Seen::Nothing);
+    }
+    cx.me_mut().grab = (target, how);
+    let proc = cx.proc();
+    cx.read_unlock(proc);
+    cx.goto(At::Through)
+}
+
+/// Remembers a page under the reference's name.
+fn keep<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>) {
+    let name = cx.op().takes().expect("cowl bug: the caller looked");
+    let at = usize::from(cx.program.refs[name.idx()].first + cx.me().page);
+    cx.st.held_mut()[at] = target;
+}
+
+/// Drops what a call that did not succeed has taken already.
+pub(super) fn release_partial<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
+    if let Some(name) = cx.op().takes() {
+        release_all(cx, name, false);
+    }
+}
+
+/// Drops a named reference: put, unpin, or the end of a transient one.
+pub(super) fn release<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, name: RefId, dirty: bool) -> Progress {
+    release_all(cx, name, dirty);
+    cx.commit_whole()
+}
+
+/// Drops the page in `Task::grab`.
+pub(super) fn release_grab<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
+    let (target, how) = std::mem::take(&mut cx.me_mut().grab);
+    ungrab(cx.st, target, how);
+}
+
+fn release_all<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, name: RefId, dirty: bool) {
+    let taker = cx.program.taker(name).expect("cowl bug: a reference that nothing takes");
+    let want = want(cx.policy, taker.op);
+    let decl = &cx.program.refs[name.idx()];
+    for at in usize::from(decl.first)..usize::from(decl.first + decl.len) {
+        let target = std::mem::take(&mut cx.st.held_mut()[at]);
+        let how = how(cx.policy, &want, &target);
+        if let (true, Some(pfn)) = (dirty, target.pfn()) {
+            cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
+        }
+        if how != Grab::Pin || !cx.policy.defects.has(Defect::UnpinForgetsBias) {
+            ungrab(cx.st, target, how);
+        }
+    }
+}
+
+/// The process is gone: its pipes, rings and pins go too.
+pub(super) fn release_owned_by<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId) {
+    let program = cx.program;
+    for instr in &program.code {
+        if let (Some(name), true) = (instr.op.takes(), program.tasks[instr.task.idx()].proc() == Some(proc)) {
+            release_all(cx, name, false);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Making mappings, and advice that only a vma remembers.
+
+use super::{Cx, Progress};
+use crate::ir::{Advice, Area, Backing, Prot, Sharing};
+use crate::state::{MmapLock, Slot, State, Vma, VmaFlags};
+use crate::trace::Sink;
+use crate::types::{Failure, Number, ProcId, Size, Vpn};
+
+/// Whether some vma has the page.
+pub(super) fn is_mapped<B: Size>(st: &State<B>, proc: ProcId, vpn: Vpn) -> bool {
+    st.slot(proc, vpn).vma.flags.contains(VmaFlags::MAPPED)
+}
+
+/// What a protection lets a vma do.
+pub(super) fn prot_flags(prot: Prot) -> VmaFlags {
+    match prot {
+        Prot::None => VmaFlags::empty(),
+        Prot::Ro => VmaFlags::READ,
+        Prot::Rw => VmaFlags::READ | VmaFlags::WRITE,
+    }
+}
+
+/// mmap. A new mapping counts as soft-dirty as a whole.
+///
+/// Source: mm/vma.c `mmap_region` (mm/mmap.c before 6.12).
+pub(super) fn mmap<B: Size, S: Sink>(
+    cx: &mut Cx<'_, B, S>,
+    area: Area,
+    backing: Backing,
+    sharing: Sharing,
+    prot: Prot,
+) -> Progress {
+    if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
+        return Progress::Blocked;
+    }
+    let shared = if sharing == Sharing::Shared { VmaFlags::SHARED } else { VmaFlags::empty() };
+    let first = match backing {
+        Backing::File(file) => Some(cx.program.cache_start(file)),
+        Backing::Anon | Backing::Special | Backing::Device => None,
+    };
+    for (nr, vpn) in area.pages().enumerate() {
+        let cache = first.map_or(0, |first| (first + nr + 1) as u32);
+        let flags = VmaFlags::MAPPED | VmaFlags::SOFTDIRTY | shared | prot_flags(prot);
+        *cx.st.slot_mut(area.proc, vpn) = Slot { vma: Vma { flags, cache: B::Number::new(cache) }, ..Slot::default() };
+    }
+    cx.commit_range()
+}
+
+/// MADV_DONTFORK, MADV_WIPEONFORK and their opposites.
+///
+/// Source: mm/madvise.c `madvise_vma_behavior`. WIPEONFORK is for private anonymous memory.
+pub(super) fn advise_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress {
+    let area = cx.area();
+    if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
+        return Progress::Blocked;
+    }
+    for vpn in area.pages() {
+        let vma = &mut cx.st.slot_mut(area.proc, vpn).vma;
+        let anon = vma.is_cow() && vma.cache_place().is_none();
+        match advice {
+            _ if !vma.flags.contains(VmaFlags::MAPPED) => return Progress::Failed(Failure::ENOMEM),
+            Advice::Wipeonfork if !anon => return Progress::Failed(Failure::EINVAL),
+            Advice::Wipeonfork => vma.flags.insert(VmaFlags::WIPEONFORK),
+            Advice::Keeponfork => vma.flags.remove(VmaFlags::WIPEONFORK),
+            Advice::Dontfork => vma.flags.insert(VmaFlags::DONTCOPY),
+            _ => vma.flags.remove(VmaFlags::DONTCOPY),
+        }
+    }
+    cx.commit_range()
+}

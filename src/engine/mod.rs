@@ -1,0 +1,277 @@
+//! The kernel's paths, in the kernel's vocabulary, one file a path.
+//!
+//! In each file pure `decide_*` functions take facts and one knob and return a verdict with its reason; the steps around
+//! them only move counts and bits. What a path does between two points where another CPU may get in is one step, and
+//! [`step`] is the only way to make one.
+
+mod access;
+mod exclusive;
+mod fault;
+mod force;
+mod fork;
+mod gup;
+mod map;
+mod prot;
+mod read_only;
+mod step;
+mod through;
+mod transient;
+mod wp;
+mod zap;
+
+pub use step::{start, step};
+
+use crate::ir::{Area, Instr, Op, Program};
+use crate::observe::{Seen, Words};
+use crate::policy::Policy;
+use crate::state::{At, Fault, MmapLock, Pfn, Slot, State, Target, Task, TaskFlags};
+use crate::trace::{Decision, Event, Sink, What};
+use crate::types::{Event as UffdEvent, Failure, Number, ProcId, Size, TaskId, Vpn, WordId};
+
+/// What one step came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// On to the next place; nothing that user space could see.
+    Moved,
+    /// The instruction took effect for these pages of its range, and showed this.
+    Committed { page: u16, len: u16, seen: Seen },
+    /// The instruction is done.
+    Finished,
+    /// The instruction is done and failed.
+    Failed(Failure),
+    /// A lock is taken, or something awaited has not happened; nothing changed.
+    Blocked,
+    /// userfaultfd stopped the thread.
+    Asleep(UffdEvent),
+    /// A bound of the model is reached: its name. The run can say nothing more.
+    Exhausted(&'static str),
+}
+
+/// All that a step needs: who steps, in which state, under which policy.
+pub struct Cx<'a, B: Size, S: Sink> {
+    pub policy: &'a Policy,
+    pub program: &'a Program,
+    pub st: &'a mut State<B>,
+    pub task: TaskId,
+    pub sink: &'a mut S,
+}
+
+/// A decision as a path states it; [`Cx::decided`] adds where and when.
+struct Ruling<'r> {
+    rule: &'static str,
+    knob: &'static str,
+    value: &'static str,
+    verdict: &'static str,
+    reason: &'static str,
+    operands: &'r [(&'static str, u32)],
+}
+
+impl<B: Size, S: Sink> Cx<'_, B, S> {
+    fn me(&self) -> &Task<B::Number> {
+        self.st.task(self.task)
+    }
+
+    fn me_mut(&mut self) -> &mut Task<B::Number> {
+        self.st.task_mut(self.task)
+    }
+
+    fn instr(&self) -> &Instr {
+        &self.program.code[self.me().pc.idx()]
+    }
+
+    fn op(&self) -> Op {
+        self.instr().op
+    }
+
+    /// The range of the instruction.
+    ///
+    /// # Panics
+    /// With `cowl bug:` where it has none; only paths that walk a range ask.
+    fn area(&self) -> Area {
+        self.op().area().expect("cowl bug: a path that walks a range was given an instruction without one")
+    }
+
+    /// The process that acts.
+    ///
+    /// # Panics
+    /// With `cowl bug:` for `kernel` and `device`; lowering gives them no such instruction.
+    fn actor(&self) -> ProcId {
+        self.program.tasks[self.task.idx()].proc().expect("cowl bug: a process's path was entered by no process")
+    }
+
+    /// The address space that the instruction is about.
+    fn proc(&self) -> ProcId {
+        self.area().proc
+    }
+
+    /// The page that the instruction is at.
+    fn vpn(&self) -> Vpn {
+        Vpn(self.area().start.0 + self.me().page)
+    }
+
+    fn word(&self) -> Option<WordId> {
+        crate::observe::word_of(self.op())
+    }
+
+    fn slot(&self) -> Slot<B::Number> {
+        *self.st.slot(self.proc(), self.vpn())
+    }
+
+    fn slot_mut(&mut self) -> &mut Slot<B::Number> {
+        let (proc, vpn) = (self.proc(), self.vpn());
+        self.st.slot_mut(proc, vpn)
+    }
+
+    fn goto(&mut self, at: At) -> Progress {
+        self.me_mut().at = at;
+        Progress::Moved
+    }
+
+    fn fault_at(&mut self, fault: Fault<B::Number>) -> Progress {
+        self.me_mut().fault = fault;
+        Progress::Moved
+    }
+
+    /// Pages of the instruction's range.
+    fn len(&self) -> u16 {
+        match self.op() {
+            Op::Peek { held } | Op::Dma { held, .. } => held.len,
+            _ => self.area().len,
+        }
+    }
+
+    /// Commits the current page and goes to the next, or to the end.
+    fn commit_page(&mut self, seen: Seen) -> Progress {
+        let page = self.me().page;
+        let at = if page + 1 == self.len() { At::Finish } else { At::Walk };
+        let me = self.me_mut();
+        me.page += 1;
+        me.at = at;
+        Progress::Committed { page, len: 1, seen }
+    }
+
+    /// Commits all pages of a range at once.
+    fn commit_range(&mut self) -> Progress {
+        self.me_mut().at = At::Finish;
+        Progress::Committed { page: 0, len: self.len(), seen: Seen::Nothing }
+    }
+
+    /// Commits an instruction that has no range.
+    fn commit_whole(&mut self) -> Progress {
+        self.me_mut().at = At::Finish;
+        Progress::Committed { page: 0, len: 1, seen: Seen::Nothing }
+    }
+
+    /// The words that the instruction reads of a page.
+    fn read_words(&self, target: Target<B::Number>) -> Seen {
+        let words = self.st.words(target);
+        Seen::Words(Words::read(&words.as_ref()[..self.program.words.len().max(1)], self.word()))
+    }
+
+    // Locks. Each function that takes one says whether it could, and changes nothing where it could not.
+
+    fn try_read_lock(&mut self, proc: ProcId) -> bool {
+        if self.me().flags.contains(TaskFlags::HOLDS_MMAP_READ) {
+            return true;
+        }
+        let MmapLock::Read(readers) = self.st.mm(proc).mmap_lock else { return false };
+        self.st.mm_mut(proc).mmap_lock = MmapLock::Read(readers + 1);
+        self.me_mut().flags.insert(TaskFlags::HOLDS_MMAP_READ);
+        true
+    }
+
+    /// Gives the lock back, if it is held.
+    fn read_unlock(&mut self, proc: ProcId) {
+        if self.me().flags.contains(TaskFlags::HOLDS_MMAP_READ) {
+            let MmapLock::Read(readers) = self.st.mm(proc).mmap_lock else {
+                unreachable!("cowl bug: a reader beside a writer")
+            };
+            self.st.mm_mut(proc).mmap_lock = MmapLock::Read(readers - 1);
+            self.me_mut().flags.remove(TaskFlags::HOLDS_MMAP_READ);
+        }
+    }
+
+    fn try_write_lock(&mut self, proc: ProcId) -> bool {
+        if self.st.mm(proc).mmap_lock != MmapLock::Read(0) {
+            return false;
+        }
+        self.st.mm_mut(proc).mmap_lock = MmapLock::Write;
+        true
+    }
+
+    fn write_unlock(&mut self, proc: ProcId) {
+        self.st.mm_mut(proc).mmap_lock = MmapLock::Read(0);
+    }
+
+    fn try_lock_ptl(&mut self, proc: ProcId) -> bool {
+        let free = self.ptl_is_free(proc);
+        if free {
+            self.st.mm_mut(proc).ptl = Some(self.task);
+        }
+        free
+    }
+
+    fn unlock_ptl(&mut self, proc: ProcId) {
+        self.st.mm_mut(proc).ptl = None;
+    }
+
+    /// For steps that take the page-table lock and give it back within themselves.
+    fn ptl_is_free(&self, proc: ProcId) -> bool {
+        self.st.mm(proc).ptl.is_none()
+    }
+
+    // What is recorded.
+
+    fn emit(&mut self, site: &'static str, what: impl FnOnce(&State<B>) -> What) {
+        let (pc, task, st) = (self.me().pc, self.task, &*self.st);
+        self.sink.event(|| Event { pc, task, site, what: what(st) });
+    }
+
+    /// Records a decision about a page of a process's memory.
+    fn decided(&mut self, proc: ProcId, vpn: Vpn, target: Target<B::Number>, ruling: Ruling<'_>) {
+        self.emit(ruling.rule, |_| {
+            What::Decision(Decision {
+                rule: ruling.rule,
+                knob: ruling.knob,
+                value: ruling.value,
+                verdict: ruling.verdict,
+                reason: ruling.reason,
+                proc,
+                vpn,
+                frame: target.pfn().map(frame_number),
+                operands: ruling.operands.to_vec(),
+            })
+        });
+    }
+
+    /// Records that a page was copied. `gratuitous` is found from the state as it was before the old page lost its mapping.
+    fn copied(&mut self, proc: ProcId, vpn: Vpn, from: Pfn<B::Number>, to: Pfn<B::Number>, site: &'static str) {
+        let program = self.program;
+        self.emit(site, |st| What::Copied {
+            proc,
+            vpn,
+            from: frame_number(from),
+            to: frame_number(to),
+            gratuitous: is_gratuitous(program, st, from),
+        });
+    }
+}
+
+/// The number that events name a frame by.
+fn frame_number<N: Number>(pfn: Pfn<N>) -> u32 {
+    pfn.0.get()
+}
+
+/// Whether nobody could have missed the copy of a page: one mapping, and no get or pin that a program asked for (I17).
+fn is_gratuitous<B: Size>(program: &Program, st: &State<B>, pfn: Pfn<B::Number>) -> bool {
+    let mapcount = st.page(pfn).mapcount.get();
+    let asked_for = program.code.iter().filter_map(|instr| match instr.op {
+        Op::Hold { .. } => None,
+        op => op.takes(),
+    });
+    let mut held = asked_for.flat_map(|name| {
+        let decl = &program.refs[name.idx()];
+        &st.held()[usize::from(decl.first)..usize::from(decl.first + decl.len)]
+    });
+    mapcount <= 1 && st.folio(pfn).is_anon() && !held.any(|target| *target == Target::Page(pfn))
+}

@@ -1,0 +1,341 @@
+//! Write-protection that is no sharing: mprotect, uffd-wp, clear_refs. Counts and the exclusive bit stay as they are.
+
+use super::{Cx, Progress, Ruling, map};
+use crate::ir::Prot;
+use crate::observe::Seen;
+use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
+use crate::state::{At, MmapLock, Pte, PteFlags, Target, TaskFlags, VmaFlags};
+use crate::trace::Sink;
+use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
+
+/// What is known of a pte that is to be write-protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WpFacts {
+    pub writable: bool,
+    /// Private memory: a COW mapping.
+    pub cow: bool,
+    /// Through this mm a pin was taken, and the page looks pinned.
+    pub pinned: bool,
+    pub mapcount: u32,
+}
+
+/// What is done about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum WpVerdict {
+    Wp,
+    Skip,
+    Refuse,
+}
+
+/// K16. Does clear_refs write-protect a pte whose page is pinned?
+///
+/// Source: fs/proc/task_mmu.c `pte_is_pinned`, `clear_soft_dirty` (5.11).
+pub fn decide_clear_refs(knob: ClearRefsPinned, pte: &WpFacts) -> WpVerdict {
+    let skip = match knob {
+        ClearRefsPinned::Wp => false,
+        ClearRefsPinned::Skip => pte.writable && pte.cow && pte.pinned,
+        ClearRefsPinned::SkipMapcount1 => pte.cow && pte.pinned && pte.mapcount == 1,
+    };
+    if skip { WpVerdict::Skip } else { WpVerdict::Wp }
+}
+
+/// K17. Which way does clear_refs hold mmap_lock: for writing?
+///
+/// Source: fs/proc/task_mmu.c `clear_refs_write` (5.11).
+pub fn decide_clear_refs_lock(knob: ClearRefsLock) -> bool {
+    match knob {
+        ClearRefsLock::MmapLockRead => false,
+        ClearRefsLock::MmapLockWrite => true,
+    }
+}
+
+/// K18. Do mprotect and uffd-wp write-protect a pte whose page is pinned?
+///
+/// Source: no kernel asks; mm/mprotect.c `change_pte_range`. The other answers are the January mail's.
+pub fn decide_wp_pinned(knob: WpPinned, pte: &WpFacts) -> WpVerdict {
+    match knob {
+        WpPinned::Skip if pte.writable && pte.cow && pte.pinned => WpVerdict::Skip,
+        WpPinned::Refuse if pte.writable && pte.cow && pte.pinned => WpVerdict::Refuse,
+        WpPinned::Wp | WpPinned::Skip | WpPinned::Refuse => WpVerdict::Wp,
+    }
+}
+
+/// What is known of a pte whose protection was raised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UpgradeFacts {
+    pub shared: bool,
+    pub dirty: bool,
+    /// Anonymous and marked exclusive.
+    pub anon_exclusive: bool,
+    /// It was raised by lifting uffd-wp rather than by mprotect.
+    pub unwp: bool,
+}
+
+/// K19. May a pte become writable without a fault?
+///
+/// Source: mm/mprotect.c `can_change_pte_writable` (6.0, `can_change_private_pte_writable` since 6.2).
+#[rustfmt::skip]
+pub fn decide_upgrade(knob: ProtUpgrade, pte: &UpgradeFacts) -> bool {
+    match (knob, pte.shared) {
+        (ProtUpgrade::SharedDirtyOnly, true)  => pte.dirty && !pte.unwp,
+        (ProtUpgrade::SharedDirtyOnly, false) => false,
+        (ProtUpgrade::ExclDirty, true)        => pte.dirty && !pte.unwp,
+        (ProtUpgrade::ExclDirty, false)       => pte.anon_exclusive && pte.dirty && !pte.unwp,
+        (ProtUpgrade::Excl, true)             => pte.dirty,
+        (ProtUpgrade::Excl, false)            => pte.anon_exclusive,
+    }
+}
+
+fn wp_facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpFacts {
+    let slot = cx.st.slot(proc, vpn);
+    let page = slot.pte.target.pfn();
+    WpFacts {
+        writable: slot.pte.flags.contains(PteFlags::WRITE),
+        cow: slot.vma.is_cow(),
+        pinned: cx.st.mm(proc).has_pinned && page.is_some_and(|pfn| cx.st.folio(pfn).maybe_pinned()),
+        mapcount: page.map_or(0, |pfn| cx.st.page(pfn).mapcount.get()),
+    }
+}
+
+/// Asks K18 about a page; recorded where the page is pinned.
+fn wp_verdict<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpVerdict {
+    let (facts, knob) = (wp_facts(cx, proc, vpn), cx.policy.wp_pinned);
+    let verdict = decide_wp_pinned(knob, &facts);
+    record(cx, proc, vpn, &facts, ("prot::decide_wp_pinned", "wp_pinned", knob.into(), verdict));
+    verdict
+}
+
+fn record<B: Size, S: Sink>(
+    cx: &mut Cx<'_, B, S>,
+    proc: ProcId,
+    vpn: Vpn,
+    facts: &WpFacts,
+    (rule, knob, value, verdict): (&'static str, &'static str, &'static str, WpVerdict),
+) {
+    if !facts.pinned {
+        return;
+    }
+    let reason = match verdict {
+        WpVerdict::Wp => "the pte is write-protected though its page is pinned",
+        WpVerdict::Skip => "the page is pinned, so the pte stays writable",
+        WpVerdict::Refuse => "the page is pinned, so the call is refused",
+    };
+    let operands = [("writable", facts.writable.into()), ("mapcount", facts.mapcount)];
+    let target = cx.st.pte(proc, vpn).target;
+    cx.decided(proc, vpn, target, Ruling { rule, knob, value, verdict: verdict.into(), reason, operands: &operands });
+}
+
+/// Whether some page of the range refuses to be write-protected.
+fn any_refuses<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> bool {
+    let area = cx.area();
+    area.pages().any(|vpn| wp_verdict(cx, area.proc, vpn) == WpVerdict::Refuse)
+}
+
+/// mprotect, page by page under mmap_lock held for writing.
+///
+/// Source: mm/mprotect.c `mprotect_fixup`, `change_pte_range`.
+pub(super) fn mprotect<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, prot: Prot) -> Progress {
+    let (proc, vpn) = (cx.proc(), cx.vpn());
+    if cx.me().at == At::Start {
+        if cx.st.mm(proc).mmap_lock != MmapLock::Read(0) {
+            return Progress::Blocked;
+        }
+        if prot != Prot::Rw && any_refuses(cx) {
+            return Progress::Failed(Failure::EBUSY);
+        }
+        cx.try_write_lock(proc);
+        return cx.goto(At::Walk);
+    }
+    if !cx.ptl_is_free(proc) {
+        return Progress::Blocked;
+    }
+    if !map::is_mapped(cx.st, proc, vpn) {
+        cx.write_unlock(proc);
+        return Progress::Failed(Failure::ENOMEM);
+    }
+    change_protection(cx, proc, vpn, prot);
+    cx.commit_page(Seen::Nothing)
+}
+
+fn change_protection<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, prot: Prot) {
+    let old = cx.st.slot(proc, vpn).vma.flags;
+    let new = (old - (VmaFlags::READ | VmaFlags::WRITE)) | map::prot_flags(prot);
+    if new == old {
+        return; // mprotect_fixup has nothing to do.
+    }
+    let keep_writable = prot != Prot::Rw && wp_verdict(cx, proc, vpn) == WpVerdict::Skip;
+    let slot = cx.st.slot_mut(proc, vpn);
+    slot.vma.flags = new;
+    if !slot.pte.is_present() || keep_writable {
+        return;
+    }
+    slot.pte.flags.remove(PteFlags::WRITE | PteFlags::PROTNONE);
+    match prot {
+        Prot::None => slot.pte.flags.insert(PteFlags::PROTNONE),
+        Prot::Ro => {}
+        Prot::Rw => upgrade(cx, proc, vpn, false),
+    }
+}
+
+/// Makes a pte writable without a fault, where the policy and the trackers of stores let it.
+fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp: bool) {
+    let slot = *cx.st.slot(proc, vpn);
+    let shared = slot.vma.flags.contains(VmaFlags::SHARED);
+    let facts = UpgradeFacts {
+        shared,
+        dirty: slot.pte.flags.contains(PteFlags::DIRTY),
+        anon_exclusive: slot.pte.target.pfn().is_some_and(|pfn| cx.st.folio(pfn).is_anon() && cx.st.page(pfn).exclusive),
+        unwp,
+    };
+    let soft_dirty_wants_fault =
+        !slot.vma.flags.contains(VmaFlags::SOFTDIRTY) && !slot.pte.flags.contains(PteFlags::SOFT_DIRTY);
+    let fault_wanted = slot.pte.flags.contains(PteFlags::UFFD_WP)
+        || (soft_dirty_wants_fault && !cx.policy.defects.has(Defect::SoftDirtyUpgradeIgnored));
+    // vm_page_prot of a shared mapping whose stores nobody tracks has the write bit: no upgrade is needed there.
+    let by_page_prot = shared && !soft_dirty_wants_fault && slot.pte.target != Target::Zero;
+    let may = slot.vma.flags.contains(VmaFlags::WRITE) && !fault_wanted;
+    if may && (by_page_prot || decide_upgrade(cx.policy.prot_upgrade, &facts)) {
+        cx.st.slot_mut(proc, vpn).pte.flags.insert(PteFlags::WRITE);
+    }
+}
+
+/// UFFDIO_REGISTER for write-protection.
+///
+/// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x).
+pub(super) fn uffd_register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let area = cx.area();
+    if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
+        return Progress::Blocked;
+    }
+    if area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn)) {
+        return Progress::Failed(Failure::EINVAL);
+    }
+    for vpn in area.pages() {
+        cx.st.slot_mut(area.proc, vpn).vma.flags.insert(VmaFlags::UFFD_WP);
+    }
+    cx.commit_range()
+}
+
+/// UFFDIO_WRITEPROTECT, page by page under mmap_lock held for reading.
+///
+/// Source: mm/userfaultfd.c `mwriteprotect_range`; mm/mprotect.c `change_pte_range`.
+pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let (proc, vpn) = (cx.proc(), cx.vpn());
+    if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
+        return Progress::Blocked;
+    }
+    let refused = if !is_registered(cx) {
+        Some(Failure::ENOENT)
+    } else if cx.me().at == At::Start && any_refuses(cx) {
+        Some(Failure::EBUSY)
+    } else {
+        None
+    };
+    if let Some(failure) = refused {
+        cx.read_unlock(proc);
+        return Progress::Failed(failure);
+    }
+    if cx.slot().pte.is_present() && wp_verdict(cx, proc, vpn) == WpVerdict::Wp {
+        let keep = cx.policy.defects.has(Defect::WpKeepsUffdWritable);
+        let flags = &mut cx.slot_mut().pte.flags;
+        flags.insert(PteFlags::UFFD_WP);
+        if !keep {
+            flags.remove(PteFlags::WRITE);
+        }
+    }
+    cx.commit_page(Seen::Nothing)
+}
+
+fn is_registered<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    cx.slot().vma.flags.contains(VmaFlags::MAPPED | VmaFlags::UFFD_WP)
+}
+
+/// UFFDIO_WRITEPROTECT without the bit: the pte may become writable at once, and sleepers wake.
+pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let (proc, vpn) = (cx.proc(), cx.vpn());
+    if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
+        return Progress::Blocked;
+    }
+    if !is_registered(cx) {
+        cx.read_unlock(proc);
+        return Progress::Failed(Failure::ENOENT);
+    }
+    if cx.slot().pte.flags.contains(PteFlags::UFFD_WP) {
+        cx.slot_mut().pte.flags.remove(PteFlags::UFFD_WP);
+        if !cx.slot().pte.flags.contains(PteFlags::WRITE) {
+            upgrade(cx, proc, vpn, true);
+        }
+    }
+    wake(cx, proc, vpn);
+    cx.commit_page(Seen::Nothing)
+}
+
+/// Wakes the threads that sleep on a page.
+fn wake<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
+    for task in (0..cx.program.tasks.len()).map(TaskId::at) {
+        let sleeper = cx.st.task(task);
+        if !sleeper.flags.contains(TaskFlags::ASLEEP) {
+            continue;
+        }
+        let area = cx.program.code[sleeper.pc.idx()].op.area();
+        if area.is_some_and(|area| area.proc == proc && area.start.0 + sleeper.page == vpn.0) {
+            cx.st.task_mut(task).flags.remove(TaskFlags::ASLEEP);
+        }
+    }
+}
+
+/// Writing 4 to /proc/PID/clear_refs: page by page over the whole address space.
+///
+/// Source: fs/proc/task_mmu.c `clear_refs_write`, `clear_refs_pte_range`.
+pub(super) fn clear_refs<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let proc = cx.actor();
+    let exclusively = decide_clear_refs_lock(cx.policy.clear_refs_lock);
+    if cx.me().at == At::Start {
+        let locked = if exclusively { cx.try_write_lock(proc) } else { cx.try_read_lock(proc) };
+        return if locked { cx.goto(At::Walk) } else { Progress::Blocked };
+    }
+    let vpn = Vpn(cx.me().page);
+    if vpn.idx() < cx.st.pages_per_mm() {
+        if !cx.ptl_is_free(proc) {
+            return Progress::Blocked;
+        }
+        clear_soft_dirty(cx, proc, vpn);
+        cx.me_mut().page += 1;
+        return Progress::Moved;
+    }
+    if exclusively {
+        cx.write_unlock(proc);
+    } else {
+        cx.read_unlock(proc);
+    }
+    cx.commit_whole()
+}
+
+fn clear_soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
+    cx.st.slot_mut(proc, vpn).vma.flags.remove(VmaFlags::SOFTDIRTY);
+    let Pte { target, .. } = cx.st.pte(proc, vpn);
+    if target == Target::None {
+        return;
+    }
+    let (facts, knob) = (wp_facts(cx, proc, vpn), cx.policy.clear_refs_pinned);
+    let verdict = decide_clear_refs(knob, &facts);
+    record(cx, proc, vpn, &facts, ("prot::decide_clear_refs", "clear_refs_pinned", knob.into(), verdict));
+    if verdict == WpVerdict::Wp {
+        let keep = cx.policy.defects.has(Defect::ClearRefsForgetsWp);
+        let flags = &mut cx.st.slot_mut(proc, vpn).pte.flags;
+        flags.remove(PteFlags::SOFT_DIRTY);
+        if !keep {
+            flags.remove(PteFlags::WRITE);
+        }
+    }
+}
+
+/// Bit 55 of pagemap.
+///
+/// Source: fs/proc/task_mmu.c `pte_to_pagemap_entry`.
+pub(super) fn soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let slot = cx.slot();
+    let bit = slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || slot.pte.flags.contains(PteFlags::SOFT_DIRTY);
+    cx.commit_page(Seen::Bit(bit))
+}

@@ -1,0 +1,112 @@
+use super::{Cx, Progress, access, fault, fork, gup, map, prot, through, transient, zap};
+use crate::ir::{Advice, Op};
+use crate::state::{At, Fault, Task, TaskFlags};
+use crate::trace::Sink;
+use crate::types::{Pc, Size};
+
+/// Gives the task an instruction. What it did before must have ended.
+///
+/// # Panics
+/// With `cowl bug:` where it has not.
+pub fn start<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pc: Pc) {
+    assert!(cx.me().at == At::Idle, "cowl bug: a task was given an instruction in the middle of another");
+    *cx.me_mut() = Task { pc, at: At::Start, ..Task::default() };
+}
+
+/// Makes one step of the task's instruction: what a kernel path does between two points where another CPU may get in.
+///
+/// Total: every state has an answer. [`Progress::Blocked`] changes nothing.
+///
+/// # Panics
+/// With `cowl bug:` for an instruction that lowering refuses as not modelled yet.
+/// # Source
+/// The boundaries follow mm/memory.c `wp_page_copy`, `copy_pte_range`; mm/gup.c `gup_fast_pte_range`, `__get_user_pages`.
+pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    if cx.me().flags.contains(TaskFlags::ASLEEP) {
+        return Progress::Blocked;
+    }
+    let progress = match (cx.me().fault, cx.me().at) {
+        (Fault::None, At::Idle) => Progress::Blocked,
+        (Fault::None, At::Finish) => finish(cx),
+        (Fault::None, _) => dispatch(cx),
+        (under_way, _) => fault::step(cx, under_way),
+    };
+    if let Progress::Finished | Progress::Failed(_) = progress {
+        *cx.me_mut() = Task::default();
+    }
+    progress
+}
+
+/// The end of an instruction: locks held all the way are given back.
+fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    match cx.op() {
+        Op::Munmap { area } | Op::Mprotect { area, .. } => cx.write_unlock(area.proc),
+        Op::Madvise { area, .. } => {
+            cx.read_unlock(area.proc);
+            if area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn)) {
+                return Progress::Failed(crate::types::Failure::ENOMEM);
+            }
+        }
+        op => {
+            if let Some(area) = op.area() {
+                cx.read_unlock(area.proc);
+            }
+        }
+    }
+    Progress::Finished
+}
+
+fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    match cx.op() {
+        Op::Write { .. } | Op::Read { .. } => access::step(cx),
+        Op::Mmap { area, backing, sharing, prot } => map::mmap(cx, area, backing, sharing, prot),
+        Op::Munmap { .. } => zap::munmap(cx),
+        Op::Mprotect { prot, .. } => prot::mprotect(cx, prot),
+        Op::Madvise { advice, .. } => madvise(cx, advice),
+        Op::Fork { child } => fork::step(cx, child),
+        Op::Exit => zap::exit(cx),
+        Op::Wait { child } => {
+            if cx.st.mm(child).exited {
+                cx.commit_whole()
+            } else {
+                Progress::Blocked
+            }
+        }
+        Op::ClearRefs => prot::clear_refs(cx),
+        Op::SoftDirty { .. } => prot::soft_dirty(cx),
+        Op::UffdRegister { .. } => prot::uffd_register(cx),
+        Op::UffdWp { .. } => prot::uffd_wp(cx),
+        Op::UffdUnwp { .. } => prot::uffd_unwp(cx),
+        Op::Vmsplice { .. } | Op::Get { .. } | Op::Pin { .. } => gup::step(cx),
+        Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => through::step(cx),
+        Op::DirectRead { .. } | Op::DirectWrite { .. } => through::step(cx),
+        Op::Put { name } | Op::Drop { name } => gup::release(cx, name, false),
+        Op::Unpin { name, dirty } => gup::release(cx, name, dirty),
+        Op::Peek { held } => through::peek(cx, held),
+        Op::Dma { held, value } => through::dma(cx, held, value),
+        Op::Hold { name, .. } => transient::hold(cx, name),
+        Op::LruAdd { .. } => transient::lru_add(cx),
+        Op::Drain => transient::drain(cx),
+        Op::Name { .. } => cx.commit_whole(),
+        Op::Mremap { .. } | Op::UffdCopy { .. } | Op::UffdZeropage { .. } | Op::UffdContinue { .. } | Op::UffdMove { .. } => {
+            not_modelled()
+        }
+        Op::Pageout { .. } | Op::Swapin { .. } | Op::Swapoff | Op::Migrate { .. } => not_modelled(),
+        Op::KsmMerge { .. } | Op::KsmUnmerge { .. } | Op::SplitPmd { .. } | Op::SplitFolio { .. } => not_modelled(),
+        Op::Collapse { .. } | Op::NumaHint { .. } => not_modelled(),
+    }
+}
+
+fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress {
+    match advice {
+        Advice::Dontneed => zap::dontneed(cx),
+        Advice::PopulateRead | Advice::PopulateWrite => access::populate(cx, advice == Advice::PopulateWrite),
+        Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => map::advise_fork(cx, advice),
+        Advice::Free | Advice::Pageout | Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),
+        Advice::Mergeable | Advice::Unmergeable | Advice::GuardInstall | Advice::GuardRemove => not_modelled(),
+    }
+}
+
+fn not_modelled() -> Progress {
+    panic!("cowl bug: lowering lets through an instruction that is not modelled yet")
+}

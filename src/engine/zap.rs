@@ -1,0 +1,123 @@
+//! Taking pages out of page tables: munmap, MADV_DONTNEED, exit.
+
+use super::{Cx, Progress, gup};
+use crate::observe::Seen;
+use crate::policy::Defect;
+use crate::state::{At, Folio, Grab, Page, Target, Task, TaskFlags};
+use crate::trace::Sink;
+use crate::types::{Number, ProcId, Size, TaskId, Vpn};
+
+/// munmap, page by page: clear the pte, then drop what it mapped.
+///
+/// Source: mm/memory.c `zap_pte_range`; the TLB is flushed before the page can be freed.
+pub(super) fn munmap<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let proc = cx.proc();
+    let at = cx.me().at;
+    match at {
+        At::Zapped => drop_zapped(cx),
+        At::Start if !cx.try_write_lock(proc) => Progress::Blocked,
+        At::Start => cx.goto(At::Walk),
+        _ if !cx.ptl_is_free(proc) => Progress::Blocked,
+        _ => {
+            let slot = std::mem::take(cx.slot_mut());
+            cleared(cx, slot.pte.target)
+        }
+    }
+}
+
+/// MADV_DONTNEED: as munmap, but the vma stays.
+///
+/// Source: mm/madvise.c `madvise_dontneed_single_vma`.
+pub(super) fn dontneed<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let proc = cx.proc();
+    let at = cx.me().at;
+    match at {
+        At::Zapped => drop_zapped(cx),
+        _ if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) => Progress::Blocked,
+        _ => {
+            let pte = std::mem::take(&mut cx.slot_mut().pte);
+            cleared(cx, pte.target)
+        }
+    }
+}
+
+/// The pte is clear: for user space it happened. The page is dropped in a step of its own.
+fn cleared<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>) -> Progress {
+    cx.me_mut().grab = (target, Grab::Get);
+    let committed = cx.commit_page(Seen::Nothing);
+    cx.goto(At::Zapped);
+    committed
+}
+
+fn drop_zapped<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let (target, _) = std::mem::take(&mut cx.me_mut().grab);
+    drop_mapping(cx, target);
+    let all = cx.me().page == cx.len();
+    cx.goto(if all { At::Finish } else { At::Walk })
+}
+
+/// A mapping of a page goes: its mapcount, then its reference.
+///
+/// Source: mm/rmap.c `folio_remove_rmap_pte`.
+fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>) {
+    let Target::Page(pfn) = target else { return };
+    let page = cx.st.page_mut(pfn);
+    page.mapcount = page.mapcount.plus(-1);
+    if cx.policy.defects.has(Defect::UnmapDropsPinnedPage) && cx.st.folio(pfn).maybe_pinned() {
+        *cx.st.folio_mut(pfn) = Folio::default();
+        *cx.st.page_mut(pfn) = Page::default();
+        return;
+    }
+    cx.st.put(pfn);
+}
+
+/// exit: other threads are gone first, then all memory, then all references of the process.
+///
+/// Source: kernel/exit.c `do_exit`: `exit_mm` comes before `exit_files`.
+pub(super) fn exit<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let proc = cx.actor();
+    let at = cx.me().at;
+    match at {
+        At::Exit(vpn) if vpn.idx() < cx.st.pages_per_mm() => {
+            if !cx.ptl_is_free(proc) {
+                return Progress::Blocked;
+            }
+            let slot = std::mem::take(cx.st.slot_mut(proc, vpn));
+            drop_mapping(cx, slot.pte.target);
+            cx.goto(At::Exit(Vpn(vpn.0 + 1)))
+        }
+        At::Exit(_) => {
+            gup::release_owned_by(cx, proc);
+            cx.write_unlock(proc);
+            let mm = cx.st.mm_mut(proc);
+            mm.alive = false;
+            mm.exited = true;
+            cx.commit_whole()
+        }
+        _ if sibling_is_busy(cx, proc) || !cx.try_write_lock(proc) => Progress::Blocked,
+        _ => {
+            kill_sleepers(cx, proc);
+            cx.goto(At::Exit(Vpn(0)))
+        }
+    }
+}
+
+/// Another thread of the process is in the middle of something; one that userfaultfd stopped can be killed.
+fn sibling_is_busy<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId) -> bool {
+    siblings(cx, proc).any(|task| {
+        let task = cx.st.task(task);
+        task.at != At::Idle && !task.flags.contains(TaskFlags::ASLEEP)
+    })
+}
+
+fn kill_sleepers<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId) {
+    let sleepers: Vec<TaskId> = siblings(cx, proc).filter(|task| cx.st.task(*task).flags.contains(TaskFlags::ASLEEP)).collect();
+    for task in sleepers {
+        *cx.st.task_mut(task) = Task::default();
+    }
+}
+
+fn siblings<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId) -> impl Iterator<Item = TaskId> {
+    let (me, program) = (cx.task, cx.program);
+    (0..program.tasks.len()).map(TaskId::at).filter(move |task| *task != me && program.tasks[task.idx()].proc() == Some(proc))
+}
