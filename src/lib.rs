@@ -21,5 +21,7 @@ pub mod diag;
 
 pub mod render;
 
+pub mod cli;
+
 #[cfg(test)]
 mod tests;

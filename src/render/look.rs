@@ -68,14 +68,14 @@ impl Look {
 
     /// As [`Look::wrap`], the text in a tone.
     pub fn wrap_toned(&self, text: &str, first: &str, rest: &str, tone: Tone) -> String {
-        let columns = self.width.saturating_sub(rest.len()).max(20);
+        let columns = self.width.max(rest.len() + 20);
         let text = keep_together(text);
-        let lines = textwrap::wrap(&text, textwrap::Options::new(columns).break_words(false));
+        let lines = textwrap::wrap(&text, textwrap::Options::new(columns).initial_indent(first).subsequent_indent(rest));
         let mut out = String::new();
         for (number, line) in lines.iter().enumerate() {
-            let line = self.paint(tone, &line.replace(NO_BREAK, " "));
-            let line = format!("{}{line}", if number == 0 { first } else { rest });
-            out.push_str(line.trim_end());
+            let indent = if number == 0 { first } else { rest };
+            let text = line.strip_prefix(indent).unwrap_or(line).replace(NO_BREAK, " ");
+            out.push_str(format!("{indent}{}", self.paint(tone, &text)).trim_end());
             out.push('\n');
         }
         out

@@ -1,0 +1,198 @@
+//! The command line as data: what `--help`, the man page and the completions are made from.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+/// A language, an engine and a fuzzer for copy-on-write in the Linux kernel.
+#[derive(Parser, Debug)]
+#[command(
+    name = "cowl",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 all held, 1 unmet or unexpected, 2 bad input or usage, 3 stopped, 4 nothing could run.\n\
+                  Results go to standard output, all else to standard error.",
+    after_long_help = "Examples:\n  \
+        cowl run corpus                          every scenario that ships, under every policy\n  \
+        cowl run a.cow --policy linux-5.7        one file under one policy\n  \
+        cowl explain a.cow --policy linux-5.7    the same, step by step\n  \
+        cowl policies diff linux-5.18 linux-5.19 what changed between two releases\n\n\
+        Exit codes: 0 all held, 1 unmet or unexpected, 2 bad input or usage, 3 stopped, 4 nothing could run.\n\
+        Results go to standard output, all else to standard error. NO_COLOR is honoured."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = false)]
+    pub color: When,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+/// A command.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run scenarios under policies and say what came of it
+    #[command(after_help = "Examples:\n  \
+        cowl run corpus\n  \
+        cowl run a.cow --policy linux-5.7,linux-5.9..linux-5.17\n  \
+        cowl run a.cow --scenario vmsplice-child --format json --trace\n  \
+        cat a.cow | cowl run -\n\n\
+        A folder means its `.cow` files. Exit code 1 when an expectation or an assertion is unmet.")]
+    Run(Run),
+    /// Report mistakes and run nothing
+    #[command(after_help = "Examples:\n  cowl check corpus\n  cowl check a.cow --emit ir")]
+    Check(Check),
+    /// Bring files into canonical layout, in place
+    #[command(after_help = "Examples:\n  cowl fmt corpus\n  cowl fmt --check corpus\n  cat a.cow | cowl fmt -\n\n\
+        `-` writes to standard output. With --check nothing is written; exit code 1 when a file would change.")]
+    Fmt(Fmt),
+    /// Tell the story of a scenario: step by step what changed, and why each decision fell as it did
+    #[command(
+        after_help = "Examples:\n  cowl explain a.cow\n  cowl explain a.cow --policy linux-5.7 --scenario vmsplice-child"
+    )]
+    Explain(Explain),
+    /// List the policies, show one, or compare two
+    #[command(
+        after_help = "Examples:\n  cowl policies\n  cowl policies show linux-5.19\n  cowl policies diff linux-5.18 linux-5.19"
+    )]
+    Policies(Policies),
+    /// List what can be said in a scenario
+    #[command(after_help = "Examples:\n  cowl verbs\n  cowl verbs fork pin")]
+    Verbs {
+        /// Only these
+        verbs: Vec<String>,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  cowl completions bash > ~/.local/share/bash-completion/completions/cowl")]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  cowl man | man -l -")]
+    Man,
+}
+
+/// Files, and which of their scenarios.
+#[derive(Args, Debug)]
+pub struct Inputs {
+    /// Files, folders of `.cow` files, or `-` for standard input
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Policies: names, ranges such as `linux-5.9..linux-5.17` or `linux-6.0..`, or `all`
+    #[arg(long, short, value_name = "P,…", value_delimiter = ',')]
+    pub policy: Vec<String>,
+    /// Only the scenario of this name
+    #[arg(long, short, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// How to say it
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    /// With --format json: after each line, the facts of every page
+    #[arg(long)]
+    pub trace: bool,
+    /// With --format text: only scenarios in which something is unmet
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// A form of output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// Tables for people
+    Text,
+    /// As docs/cowl-run.schema.json describes it
+    Json,
+    /// The kernel's test format
+    Ktap,
+    /// JUnit XML, for CI systems
+    Junit,
+    /// One line for each mistake and each unmet expectation
+    Short,
+}
+
+#[derive(Args, Debug)]
+pub struct Check {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Print what the scenarios mean to the machine
+    #[arg(long, value_name = "WHAT")]
+    pub emit: Option<Emit>,
+    /// How to say it
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub format: CheckFormat,
+}
+
+/// What `cowl check` prints besides mistakes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Emit {
+    /// The flat list of instructions
+    Ir,
+}
+
+/// How `cowl check` reports mistakes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CheckFormat {
+    /// With the lines they speak of
+    Text,
+    /// file:line:col: error[code]: text
+    Short,
+}
+
+#[derive(Args, Debug)]
+pub struct Fmt {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Write nothing; list the files that would change
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The file, or `-` for standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The policy; the newest release if left out
+    #[arg(long, short, default_value = "latest", value_name = "P")]
+    pub policy: String,
+    /// The scenario; needed where the file has several
+    #[arg(long, short, value_name = "NAME")]
+    pub scenario: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Policies {
+    #[command(subcommand)]
+    pub what: Option<PoliciesCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum PoliciesCommand {
+    /// Every knob of a policy, and where its value came from
+    Show {
+        #[arg(value_name = "P")]
+        policy: String,
+    },
+    /// The knobs in which two policies differ, with the commits that changed them
+    Diff {
+        #[arg(value_name = "P")]
+        from: String,
+        #[arg(value_name = "Q")]
+        to: String,
+    },
+    /// Every knob with all its values
+    Knobs,
+}

@@ -1,0 +1,152 @@
+//! Files in: what was asked for, found and read, or why not.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::diag::Finding;
+use crate::policy::nearest;
+
+/// The largest text that is read, in bytes; places are 32-bit and what is read stays in memory.
+pub const FILE_BYTES_MAX: u64 = 256 << 20;
+/// How deep folders are followed.
+pub const FOLDER_DEPTH_MAX: usize = 64;
+/// What stands for standard input.
+pub const STDIN: &str = "-";
+/// What a scenario file is called.
+const EXTENSION: &str = "cow";
+
+/// A text that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Asked {
+    pub path: PathBuf,
+    /// It was found in a folder rather than named, so that it need not have scenarios.
+    pub found: bool,
+}
+
+/// Why a path gave no text: where, and what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    pub path: String,
+    pub finding: Finding,
+}
+
+/// The files that are meant by `paths`, folders replaced by their `.cow` files in sorted order, each file once.
+pub fn expand(paths: &[PathBuf]) -> (Vec<Asked>, Vec<Refused>) {
+    let mut asked: Vec<Asked> = Vec::new();
+    let mut refused = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            push_once(&mut asked, Asked { path: path.clone(), found: false });
+            continue;
+        }
+        let mut found = Vec::new();
+        if let Err((at, error)) = collect(path, 0, &mut found) {
+            refused.push(unreadable(&at, &error));
+        } else if found.is_empty() {
+            let help = format!("name a file, or a folder that holds files ending in `.{EXTENSION}`");
+            refused.push(refuse(path, "empty_folder", format!("no `.{EXTENSION}` file in this folder"), help));
+        }
+        for path in found {
+            push_once(&mut asked, Asked { path, found: true });
+        }
+    }
+    (asked, refused)
+}
+
+fn push_once(asked: &mut Vec<Asked>, next: Asked) {
+    match asked.iter_mut().find(|other| other.path == next.path) {
+        Some(other) => other.found &= next.found,
+        None => asked.push(next),
+    }
+}
+
+/// All `.cow` files below a folder, in order of their names; names that begin with a dot are passed over, as are links to folders.
+fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+    let at = |error| (folder.to_owned(), error);
+    if FOLDER_DEPTH_MAX < depth {
+        return Err(at(io::Error::other(format!("folders lie more than {FOLDER_DEPTH_MAX} deep"))));
+    }
+    let mut entries = fs::read_dir(folder).map_err(at)?.collect::<Result<Vec<_>, _>>().map_err(at)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|error| (path.clone(), error))?;
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if kind.is_dir() {
+            collect(&path, depth + 1, found)?;
+        } else if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The text at a path, `-` for standard input; without the mark that some editors put before UTF-8.
+///
+/// # Errors
+/// Where there is no such file, it cannot be read, it is larger than [`FILE_BYTES_MAX`], or it is not UTF-8.
+pub fn read(path: &Path) -> Result<String, Refused> {
+    let bytes = if path == Path::new(STDIN) { read_all(io::stdin().lock()) } else { fs::File::open(path).and_then(read_all) };
+    let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+    if FILE_BYTES_MAX < bytes.len() as u64 {
+        let message = format!("larger than {} MiB, the most that is read", FILE_BYTES_MAX >> 20);
+        return Err(refuse(path, "too_large", message, "split it into several files"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let message = format!("not UTF-8: byte {} (line {line}) begins no character", good.len());
+        refuse(path, "not_utf8", message, "save it as UTF-8; a byte inside a string is written `\\xNN`")
+    })?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A name for people; what is not UTF-8 in it is replaced.
+pub fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn refuse(path: &Path, code: &str, message: String, help: impl Into<String>) -> Refused {
+    Refused { path: name(path), finding: Finding::error(&format!("cowl::input::{code}"), message, help) }
+}
+
+/// What a file system error comes to. The words of the system are in English and end without a number.
+pub fn unreadable(path: &Path, error: &io::Error) -> Refused {
+    match error.kind() {
+        io::ErrorKind::NotFound => refuse(path, "missing", "no such file".to_owned(), near_files(path)),
+        io::ErrorKind::PermissionDenied => refuse(path, "unreadable", "permission denied".to_owned(), "see who may read it"),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+            refuse(path, "unreadable", format!("cannot be read: {text}"), "")
+        }
+    }
+}
+
+/// The file that was probably meant, out of the same folder.
+fn near_files(path: &Path) -> String {
+    let Some(wanted) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { return String::new() };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(folder) else {
+        return format!("there is no folder `{}` either", folder.display());
+    };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let near = nearest(&wanted, names.iter().map(String::as_str));
+    match near.or_else(|| nearest(&format!("{wanted}.{EXTENSION}"), names.iter().map(String::as_str))) {
+        Some(near) => format!("did you mean `{}`?", path.with_file_name(near).display()),
+        None => String::new(),
+    }
+}

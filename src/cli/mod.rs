@@ -1,0 +1,73 @@
+//! The command line: arguments and files in, text and an exit code out. The only I/O besides real kernels.
+
+mod args;
+mod exit;
+mod input;
+mod policies;
+mod terminal;
+mod verbs;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+pub use exit::{Exit, Fail, Out};
+
+use crate::diag::Source;
+use crate::render::show;
+
+/// Does what the arguments say, and answers with the exit code of `cowl --help`.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    terminal::install_panic_hook();
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let stdout = io::stdout();
+    let look = terminal::look(&stdout, cli.color);
+    let errors = terminal::look(&io::stderr(), cli.color);
+    let mut lock = io::BufWriter::new(stdout.lock());
+    let mut exit = Exit::default();
+    let mut out = Out::new(&mut lock, look, errors);
+    let done = run(cli.command, &mut out, &mut exit).and_then(|()| out.flush());
+    match done {
+        Ok(()) | Err(Fail::Closed) => exit.code(),
+        Err(Fail::Usage(finding)) => {
+            let _ = write!(io::stderr(), "{}", show(&finding, &Source::default(), &errors));
+            ExitCode::from(2)
+        }
+        Err(Fail::Write(error)) => {
+            let _ = writeln!(io::stderr(), "cowl: cannot write the result: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    let look = out.look;
+    match command {
+        Command::Policies(policies) => policies::policies(policies.what, &look, out)?,
+        Command::Verbs { verbs } => verbs::verbs(&verbs, &look, out)?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cowl", &mut script);
+            out.text(&String::from_utf8_lossy(&script))?;
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Fail::Write)?;
+            out.text(&String::from_utf8_lossy(&page))?;
+        }
+        Command::Run(_) | Command::Check(_) | Command::Fmt(_) | Command::Explain(_) => {
+            return Err(Fail::usage("cowl::usage::not_yet", "this command is not built yet", ""));
+        }
+    }
+    exit.ran();
+    Ok(())
+}
