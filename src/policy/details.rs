@@ -30,7 +30,8 @@ answer! {
     CollapseShared {
         /// MADV_COLLAPSE fails with EINVAL.
         Einval,
-        /// Copies them into the THP. The first release lies after 6.12 and is 6.18 at the latest.
+        /// Copies them into the THP: the series "mm: enable khugepaged anonymous collapse on non-writable regions", posted in September
+        /// 2025, no longer wants one writable pte. Measured on 6.18.
         #[strum(props(since = "6.18"))]
         Copy,
     }

@@ -25,20 +25,30 @@ impl Difference {
         }
     }
 
-    /// The commits that made the difference, as `6c287605fd56 (5.19)`: those that brought the new answer and those that took the old
-    /// one out. Where both answers are older than git, and on the way back to such an answer, those that are undone.
+    /// Where the difference comes from, as `6c287605fd56 (5.19)`; empty where neither answer has a source.
+    ///
+    /// Towards a newer answer: the commits that brought it. Back to an older one: those that took the newer one out, or `without` those
+    /// that had brought it. For an answer that no release gave: who proposed it.
     pub fn commits(&self) -> String {
         let Difference::Knob { from, to, .. } = self else { return String::new() };
-        let removed = from.removed.rsplit_once(", ").map(|(commits, since)| source(commits, since)).unwrap_or_default();
-        let parts = [source(to.commits, to.since), removed].into_iter().filter(|part| !part.is_empty());
-        match parts.collect::<Vec<_>>().join("; ") {
-            forward if !forward.is_empty() => forward,
-            _ => match source(from.commits, from.since) {
-                undone if undone.is_empty() => undone,
-                undone => format!("without {undone}"),
-            },
+        if !to.proposed.is_empty() {
+            return to.proposed.to_owned();
+        }
+        let (gone, gone_in) = from.removed.rsplit_once(", ").unwrap_or_default();
+        let backwards = from.proposed.is_empty() && release(to.since) < release(from.since);
+        match (backwards, gone_in.is_empty(), gone.is_empty()) {
+            (true, false, _) => source(gone, gone_in),
+            (true, true, _) => format!("without {}", source(from.commits, from.since)),
+            (false, _, false) => format!("{}; {}", source(gone, gone_in), source(to.commits, to.since)),
+            (false, _, true) => source(to.commits, to.since),
         }
     }
+}
+
+/// The number of a release, to compare; what is older than all has none.
+fn release(since: &str) -> Option<(u16, u16)> {
+    let (major, minor) = since.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// `6c287605fd56 (5.19)`, with as much of it as is known.

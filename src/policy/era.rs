@@ -39,7 +39,7 @@ pub const V5_7: Policy = Policy {
     uffd_wp_tlb: UffdWpTlb::Off,
     hugetlb_force_write: HugetlbForceWrite::AllowedUnsafe,
     page_mapcount: PageMapcount::PerPage,
-    uffd_move: UffdMove::Absent,
+    uffd_move: UffdMoveIoctl::Absent,
     huge_zero_write: HugeZeroWrite::Split,
     mremap_uffd_wp: MremapUffdWp::Keep,
     collapse_shared: CollapseShared::Einval,
@@ -165,7 +165,7 @@ pub const V6_5: Policy =
 
 /// adef440691ba (K34, and B31, B32, B41 with it).
 pub const V6_8: Policy =
-    Policy { uffd_move: UffdMove::Present, defects: V6_5.defects.with(&[Defect::B31, Defect::B32, Defect::B41]), ..V6_5 };
+    Policy { uffd_move: UffdMoveIoctl::Present, defects: V6_5.defects.with(&[Defect::B31, Defect::B32, Defect::B41]), ..V6_5 };
 
 /// K4 stops keeping the last page of a large folio (6.10), K30 estimates (6.9).
 pub const V6_12: Policy =

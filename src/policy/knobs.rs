@@ -36,7 +36,7 @@ answer! {
         /// When its swap entry was marked exclusive; else as `ref1`.
         #[strum(props(since = "5.19", commits = "1493a1913e34"))]
         ExclOrRef1,
-        /// When its swap entry was marked exclusive or it is a private copy; the proof by count is left to the write fault. The first release with it is not verified.
+        /// When its swap entry was marked exclusive or it is a private copy; the proof by count is left to the write fault. The first release with it is not verified; it lies after 6.18.
         #[strum(props(since = "7.3"))]
         ExclOnly,
         /// The bit is set if the count is 1 when the page is mapped.
@@ -142,6 +142,7 @@ answer! {
     /// K9. What lets a forced write (FOLL_FORCE) use a read-only pte? Home: `engine::force::decide_follow_write`.
     ForceWrite {
         /// Once the fault was served, the walk forgets that it is for writing: Dirty COW.
+        #[strum(props(removed = ", 4.9"))]
         DropWriteFlag,
         /// The fault said that it broke COW, and the pte is dirty.
         #[strum(props(since = "4.9", commits = "19be0eaffa3a"))]
@@ -159,9 +160,10 @@ answer! {
     /// K10. How is a pin counted? Home: `engine::gup::decide_account`.
     PinAcct {
         /// As any reference: one.
+        #[strum(props(removed = ", 5.7"))]
         GetOnly,
-        /// By a bias of 1024 in the refcount.
-        #[strum(props(since = "5.6", commits = "eddb1c228f79, 3faa52c03f44"))]
+        /// By a bias of 1024 in the refcount, of a large folio as of a small one.
+        #[strum(props(since = "5.7", commits = "eddb1c228f79, 3faa52c03f44", removed = ", 5.7"))]
         Bias,
         /// By the bias in small folios, by a count of their own in large ones.
         #[strum(props(since = "5.7", commits = "47e29d32afba"))]
@@ -410,7 +412,8 @@ answer! {
         /// Those whose count is not 1.
         #[strum(props(since = "5.17", commits = "80d47f5de5e3"))]
         PageCount,
-        /// Those that may be mapped by several mms (an estimate), and those that may be pinned.
+        /// Those that may be mapped by several mms, and those that may be pinned: one patch replaced the count by both. An estimate,
+        /// from 6.15 on by the mm's share in the mappings.
         #[strum(props(since = "6.9"))]
         MaybeMappedShared,
     }
@@ -454,7 +457,7 @@ answer! {
 
 answer! {
     /// K34. Is there UFFDIO_MOVE? Home: not built yet.
-    UffdMove {
+    UffdMoveIoctl {
         /// No.
         Absent,
         /// Yes.

@@ -13,7 +13,11 @@ mod knobs;
 mod named;
 mod set;
 mod table;
+#[cfg(test)]
+mod tests;
 mod user;
+#[cfg(test)]
+mod uses;
 
 pub use choice::{Answer, Choice, Value};
 pub use coherent::Incoherent;
@@ -95,7 +99,7 @@ pub struct Policy {
     /// K33.
     pub page_mapcount: PageMapcount,
     /// K34.
-    pub uffd_move: UffdMove,
+    pub uffd_move: UffdMoveIoctl,
     /// D1.
     pub huge_zero_write: HugeZeroWrite,
     /// D2.

@@ -36,9 +36,9 @@ pub enum RangeError {
     /// The first end is the newer one.
     #[error("the range runs backwards: `{from}` is newer than `{to}`")]
     Backwards { from: String, to: String },
-    /// No built-in release lies in it.
-    #[error("no built-in release lies between `{from}` and `{to}`")]
-    Empty { from: String, to: String },
+    /// No built-in release lies in it. An end that was left out is `None`; `around` are the built-in releases next to it.
+    #[error("no built-in release {}", missing(from, to))]
+    Empty { from: Option<String>, to: Option<String>, around: Vec<&'static str> },
 }
 
 impl RangeError {
@@ -53,11 +53,18 @@ impl RangeError {
                 None => "give a release such as `linux-5.9` at each end, or leave the end out".to_owned(),
             },
             RangeError::Backwards { from, to } => format!("write `{to}..{from}`"),
-            RangeError::Empty { .. } => {
-                let names: Vec<_> = releases().map(|named| named.name).collect();
-                format!("widen it to take in one of {}", names.join(", "))
-            }
+            RangeError::Empty { around, .. } => format!("widen it to take in {}", around.join(" or ")),
         }
+    }
+}
+
+/// What a range without releases asked for.
+fn missing(from: &Option<String>, to: &Option<String>) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) => format!("lies between `{from}` and `{to}`"),
+        (Some(from), None) => format!("is as new as `{from}`"),
+        (None, Some(to)) => format!("is as old as `{to}`"),
+        (None, None) => "is there".to_owned(),
     }
 }
 
@@ -90,16 +97,20 @@ pub fn find(name: &str) -> Option<&'static Named> {
 pub fn range(from: Option<&str>, to: Option<&str>) -> Result<Vec<&'static Named>, RangeError> {
     let low = from.map_or(Ok((0, 0)), number)?;
     let high = to.map_or(Ok((u16::MAX, u16::MAX)), number)?;
-    let ends = || (from.unwrap_or("").to_owned(), to.unwrap_or("").to_owned());
-    if high < low {
-        let (from, to) = ends();
-        return Err(RangeError::Backwards { from, to });
+    let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
+    if let (Some(from), Some(to), true) = (&from, &to, high < low) {
+        return Err(RangeError::Backwards { from: from.clone(), to: to.clone() });
     }
-    let inside = |named: &&Named| matches!(named.kind, Kind::Release(major, minor) if (low..=high).contains(&(major, minor)));
-    let found: Vec<_> = builtin().iter().filter(inside).collect();
+    let place = |named: &Named| match named.kind {
+        Kind::Release(major, minor) => Some((major, minor)),
+        Kind::Stable | Kind::Proposal => None,
+    };
+    let found: Vec<_> = builtin().iter().filter(|named| place(named).is_some_and(|at| low <= at && at <= high)).collect();
     if found.is_empty() {
-        let (from, to) = ends();
-        return Err(RangeError::Empty { from, to });
+        let below = releases().rfind(|named| place(named) < Some(low));
+        let above = releases().find(|named| Some(high) < place(named));
+        let around = below.into_iter().chain(above).map(|named| named.name).collect();
+        return Err(RangeError::Empty { from, to, around });
     }
     Ok(found)
 }
@@ -123,9 +134,10 @@ fn releases() -> impl DoubleEndedIterator<Item = &'static Named> {
     builtin().iter().filter(|named| matches!(named.kind, Kind::Release(..)))
 }
 
-/// The word that was probably meant: the nearest of those given, if it is near enough.
+/// The word that was probably meant: the nearest of those given, whatever its case, if it is near enough.
 pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = words.into_iter().map(|other| (strsim::jaro_winkler(word, other), other));
+    let word = word.to_lowercase();
+    let scored = words.into_iter().map(|other| (strsim::jaro_winkler(&word, &other.to_lowercase()), other));
     let best = scored.fold(None, |best: Option<(f64, &str)>, next| match best {
         Some(best) if next.0 <= best.0 => Some(best),
         _ => Some(next),
