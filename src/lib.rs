@@ -11,8 +11,8 @@ pub mod trace;
 pub mod observe;
 pub mod state;
 
-pub mod ideal;
 pub mod engine;
+pub mod ideal;
 
 pub mod check;
 

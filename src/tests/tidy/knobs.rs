@@ -22,9 +22,7 @@ fn strayed_knobs(sources: &[Source], homes: &[Home]) -> Vec<String> {
     for (name, home) in homes {
         let mut decides: BTreeSet<String> = BTreeSet::new();
         for source in sources.iter().filter(|source| !source.is_test() && source.top().is_some_and(|top| top != "policy")) {
-            let Some(mention) = source.paths().into_iter().find(|path| path.words.iter().any(|word| word == name)) else {
-                continue;
-            };
+            let Some(mention) = source.paths().into_iter().find(|path| comes_from_policy(&path.words, name)) else { continue };
             let module = source.module().unwrap_or_default().join("::");
             if home.is_none_or(|home| home.rsplit_once("::").is_none_or(|(file, _)| file != module)) {
                 let home = home.unwrap_or("not built yet, by its documentation");
@@ -39,6 +37,43 @@ fn strayed_knobs(sources: &[Source], homes: &[Home]) -> Vec<String> {
         }
     }
     complaints
+}
+
+/// `policy::ReuseSmall`: by whatever import or path. Other types may have a variant of that name.
+fn comes_from_policy(words: &[String], name: &str) -> bool {
+    let policy = words.iter().position(|word| word == "policy");
+    policy.is_some_and(|policy| words[policy + 1..].iter().any(|word| word == name))
+}
+
+/// Names come from `policy` one by one, or nobody could say where a knob is named.
+fn policy_globs(sources: &[Source]) -> Vec<String> {
+    struct Globs<'a> {
+        path: &'a str,
+        complaints: Vec<String>,
+    }
+    impl<'ast> Visit<'ast> for Globs<'_> {
+        fn visit_use_path(&mut self, path: &'ast syn::UsePath) {
+            if path.ident == "policy" && names_all(&path.tree) {
+                self.complaints.push(format!("{}:{}: `policy::*`", self.path, path.ident.span().start().line));
+            }
+            visit::visit_use_path(self, path);
+        }
+    }
+    fn names_all(tree: &syn::UseTree) -> bool {
+        match tree {
+            syn::UseTree::Glob(_) => true,
+            syn::UseTree::Group(group) => group.items.iter().any(names_all),
+            _ => false,
+        }
+    }
+    let outside = sources.iter().filter(|source| !source.is_test() && source.top().is_some_and(|top| top != "policy"));
+    outside
+        .flat_map(|source| {
+            let mut globs = Globs { path: &source.path, complaints: Vec::new() };
+            globs.visit_file(&source.tree);
+            globs.complaints
+        })
+        .collect()
 }
 
 /// The functions of a source whose bodies name a type.
@@ -218,7 +253,7 @@ fn every_knob_is_matched_in_its_home_and_nowhere_else() {
     let rule = |sources: &[Source]| strayed_knobs(sources, home);
     let good = "use crate::policy::ReuseSmall;\nfn decide_small(knob: ReuseSmall) { match knob { ReuseSmall::Ref1 => {} } }";
     finds(rule, "src/engine/wp.rs", good, &[]);
-    let stray = "fn f(p: Policy) { p.reuse_small == ReuseSmall::Ref1 }";
+    let stray = "use crate::policy::{Policy, ReuseSmall}; fn f(p: Policy) { p.reuse_small == ReuseSmall::Ref1 }";
     let complaint = ["src/engine/gup.rs:1: `ReuseSmall` is named outside its home, which is engine::wp::decide_small"];
     finds(rule, "src/engine/gup.rs", stray, &complaint);
     let twice = format!("{good}\n{stray}");
@@ -227,6 +262,10 @@ fn every_knob_is_matched_in_its_home_and_nowhere_else() {
     finds(rule, "src/engine/wp.rs", &twice, &[complaint]);
     let complaint = "`ReuseSmall` is matched in {}; its documentation says {\"engine::wp::decide_small\"}";
     finds(rule, "src/engine/wp.rs", "fn g() {}", &[complaint]);
+    finds(rule, "src/engine/gup.rs", "fn f() { Op::ReuseSmall }", &[complaint]); // Another type's variant.
+    keeps(policy_globs);
+    finds(policy_globs, "src/engine/a.rs", "use crate::{policy::{self, *}};", &["src/engine/a.rs:1: `policy::*`"]);
+    finds(policy_globs, "src/engine/a.rs", "use crate::policy::ReuseSmall::*;", &[]);
     let unbuilt: &[Home] = &[("ReuseSmall", None)];
     assert_eq!(strayed_knobs(&[Source::new("src/engine/wp.rs", good)], unbuilt).len(), 1);
 }

@@ -15,8 +15,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("observe", &["types", "ir"]),
     ("printer", &["types", "ir"]),
     ("case", &["types", "ir", "policy"]),
-    ("engine", &["types", "ir", "policy", "state", "trace"]), // Never `ideal`, never `syntax`; of `policy` never the releases.
-    ("ideal", &["types", "ir", "observe"]),                   // Never `engine`, `state`, `policy`.
+    ("engine", &["types", "ir", "policy", "state", "trace", "observe"]), // Never `ideal`, `syntax`; of `policy` never the releases.
+    ("ideal", &["types", "ir", "observe"]),                              // Never `engine`, `state`, `policy`.
     ("run", &["types", "ir", "policy", "state", "trace", "case", "observe", "engine"]),
     ("check", &["types", "ir", "policy", "state", "trace", "case", "observe", "printer", "engine", "ideal", "run"]),
     ("explore", &["types", "ir", "policy", "state", "trace", "case", "observe", "engine", "ideal", "run", "check"]),

@@ -24,14 +24,14 @@ fn versions_in_the_engine(sources: &[Source]) -> Vec<String> {
     complaints
 }
 
-/// `era`, `Era`, `V5_19`, `LINUX_5_19`, `linux_5_19`, `release`.
+/// `era`, `Era`, `V5_19`, `LINUX_5_19`, `linux_5_19`.
 fn names_a_release(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     let number = word.strip_prefix("linux_").or(word.strip_prefix('v')).unwrap_or("");
     let mut parts = number.split('_');
     let is_number =
         |part: Option<&str>| part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-    ["era", "release", "releases"].contains(&&*word) || (is_number(parts.next()) && is_number(parts.next()))
+    ["era", "eras"].contains(&&*word) || (is_number(parts.next()) && is_number(parts.next()))
 }
 
 /// Macros and attributes that promise work instead of doing it, or hide that nobody uses something.
