@@ -1,6 +1,8 @@
 //! cowl: a language, an engine and a fuzzer for copy-on-write in the Linux kernel.
 #![deny(unsafe_code)]
 
+extern crate alloc; // pest's derive names it when it is built without std.
+
 pub mod types;
 
 pub mod ir;

@@ -6,10 +6,7 @@ use crate::types::Span;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cut {
     /// A head or a statement, without blanks around it.
-    Piece {
-        /// Nothing stands before it on its line.
-        first: bool,
-    },
+    Piece,
     /// `{`
     Open,
     /// `}`
@@ -40,6 +37,16 @@ impl<'a> Cutter<'a> {
     /// A cutter that stands at `at`.
     pub fn new(text: &'a str, at: usize) -> Self {
         Self { bytes: text.as_bytes(), at, first: true }
+    }
+
+    /// An opening brace is next on the line.
+    pub fn at_brace(&self) -> bool {
+        self.byte(self.skip_blanks(self.at)) == b'{'
+    }
+
+    /// The opening brace that is next on the line.
+    pub fn take_brace(&mut self) -> Option<Span> {
+        self.at_brace().then(|| self.next()).flatten().map(|(_, brace)| brace)
     }
 
     fn byte(&self, at: usize) -> u8 {
@@ -159,7 +166,7 @@ impl Iterator for Cutter<'_> {
             b'{' => (Cut::Open, from + 1),
             b'}' => (Cut::Close, from + 1),
             b';' => (Cut::Semicolon, from + 1),
-            _ => (Cut::Piece { first }, self.piece_end(from)),
+            _ => (Cut::Piece, self.piece_end(from)),
         };
         self.at = to;
         let to = if matches!(cut, Cut::Comment { .. }) { self.trim(from, to) } else { to };
@@ -228,7 +235,9 @@ pub(super) fn begins_item(bytes: &[u8]) -> bool {
     let rest = &bytes[word.len()..];
     match word {
         b"use" => rest.trim_ascii_start().starts_with(b"\""),
-        b"scenario" | b"prepare" | b"policy" => shape(bytes) == Shape::Keyword && rest.first().is_none_or(|byte| *byte == b' ' || *byte == b'\t'),
+        b"scenario" | b"prepare" | b"policy" => {
+            shape(bytes) == Shape::Keyword && rest.first().is_none_or(|byte| *byte == b' ' || *byte == b'\t')
+        }
         _ => false,
     }
 }

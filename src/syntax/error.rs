@@ -242,7 +242,10 @@ pub enum SyntaxError {
         at: Span,
     },
     #[error("a race inside a race")]
-    #[diagnostic(code(cowl::syntax::nested_race), help("put its lines into the outer race: actors in a race run at once anyway"))]
+    #[diagnostic(
+        code(cowl::syntax::nested_race),
+        help("put its lines into the outer race: actors in a race run at once anyway")
+    )]
     NestedRace {
         #[label("this race")]
         at: Span,

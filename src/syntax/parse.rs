@@ -1,12 +1,14 @@
 //! Reads a text cut by cut: keeps track of the blocks, gives each piece to the grammar, and goes on behind every mistake.
 
 use pest::Parser;
+use pest::error::InputLocation;
 
 use super::ast::File;
 use super::cut::{self, Cut, Cutter, Shape};
 use super::error::SyntaxError;
 use super::grammar::{CowParser, Rule, kind_of};
-use super::mistake;
+use super::mistake::{self, Refused};
+use super::place::{self, Place};
 use super::token;
 use super::tree::{Kind, Node};
 use crate::types::Span;
@@ -30,33 +32,19 @@ pub fn parse(text: &str) -> (File<'_>, Vec<SyntaxError>) {
         return (File::default(), vec![SyntaxError::LongText { at: Span::default() }]);
     }
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let mut reader = Reader { text, cutter: Cutter::new(text, start), nodes: Vec::new(), errors: Vec::new(), blocks: Vec::new(), item: None, after: After::Nothing };
+    let mut reader = Reader {
+        text,
+        cutter: Cutter::new(text, start),
+        nodes: Vec::new(),
+        errors: Vec::new(),
+        blocks: Vec::new(),
+        item: None,
+        after: After::Nothing,
+    };
     reader.read();
     let mut errors = reader.errors;
-    errors.sort_by_key(SyntaxError::span_key);
+    errors.sort_by_cached_key(|error| error.span().start);
     (File { text, nodes: reader.nodes }, errors)
-}
-
-/// What may stand in a block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Place {
-    Scenario,
-    Prepare,
-    Policy,
-    Race,
-    /// A brace that should not be there. Lines in it are read as if it were not.
-    Stray,
-}
-
-impl Place {
-    fn name(self) -> &'static str {
-        match self {
-            Place::Scenario | Place::Stray => "scenario",
-            Place::Prepare => "prepare",
-            Place::Policy => "policy",
-            Place::Race => "race",
-        }
-    }
 }
 
 /// A block that is open.
@@ -64,7 +52,7 @@ impl Place {
 struct Open {
     place: Place,
     brace: Span,
-    /// It is in the tree, or would be.
+    /// Its place in the tree; none for a brace that should not be there.
     node: Option<usize>,
     /// A mistake already said that its end is missing.
     told: bool,
@@ -109,10 +97,10 @@ impl<'a> Reader<'a> {
             if ERRORS_MAX <= self.errors.len() {
                 self.errors.truncate(ERRORS_MAX);
                 self.errors.push(SyntaxError::ManyMistakes { max: ERRORS_MAX, at: span });
-                break;
+                return self.close_all(span, true);
             }
             match cut {
-                Cut::Piece { first } => self.piece(span, first),
+                Cut::Piece => self.piece(span),
                 Cut::Open => self.open(span),
                 Cut::Close => self.close(span),
                 Cut::Semicolon => {
@@ -124,9 +112,8 @@ impl<'a> Reader<'a> {
                 Cut::Blank => self.push(Kind::Blank, span),
             }
         }
-        let full = ERRORS_MAX < self.errors.len();
         let end = self.text.trim_end().len();
-        self.close_all(cut::span(end, end), full);
+        self.close_all(cut::span(end, end), false);
     }
 
     fn push(&mut self, kind: Kind, span: Span) {
@@ -143,18 +130,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A brace follows the piece that was read last.
-    fn brace_follows(&self) -> bool {
-        matches!(self.cutter.clone().next(), Some((Cut::Open, _)))
-    }
-
-    fn piece(&mut self, span: Span, first: bool) {
+    fn piece(&mut self, span: Span) {
         if let After::Close(close) = self.after {
             self.errors.push(SyntaxError::BehindClose { at: span, close });
             self.after = After::Nothing;
         }
         let bytes = self.str(span).as_bytes();
-        if first && cut::begins_item(bytes) {
+        if cut::begins_item(bytes) {
             self.close_all(cut::span(span.start as usize, span.start as usize + cut::first_word(bytes).len()), false);
         }
         match self.blocks.last() {
@@ -170,11 +152,12 @@ impl<'a> Reader<'a> {
         let word = cut::first_word(text.as_bytes());
         let keyword = if cut::shape(text.as_bytes()) == Shape::Keyword { word } else { b"" };
         match keyword {
+            // A bad head keeps its first word, so it still opens its block.
             b"scenario" => self.head(span, Rule::scenario, Place::Scenario),
             b"policy" => self.head(span, Rule::policy, Place::Policy),
-            b"prepare" if mistake::is_list(text) && !self.brace_follows() => self.simple_item(span, Rule::prepare_list),
+            b"prepare" if mistake::is_list(text) && !self.cutter.at_brace() => self.simple_item(span, Rule::prepare_list),
             b"prepare" => self.head(span, Rule::prepare, Place::Prepare),
-            b"use" if begins_use(text) => self.simple_item(span, Rule::use_file),
+            b"use" if !text.contains('(') => self.simple_item(span, Rule::use_file),
             _ => self.no_item(span),
         }
     }
@@ -182,6 +165,13 @@ impl<'a> Reader<'a> {
     fn start_item(&mut self) {
         self.after = After::Nothing;
         self.item = Some(Started { node: self.nodes.len(), errors: self.errors.len(), nameless: false });
+    }
+
+    /// The item that was started cannot be in the tree.
+    fn drop_item(&mut self) {
+        if let Some(item) = &mut self.item {
+            item.nameless = true;
+        }
     }
 
     /// The head of an item with a block.
@@ -196,10 +186,7 @@ impl<'a> Reader<'a> {
     /// Puts an item into the tree whose head was not understood, if it has a name that others may use.
     fn broken_head(&mut self, span: Span, rule: Rule) {
         let Some(name) = mistake::name_in_head(self.str(span), span.start) else {
-            if let Some(item) = &mut self.item {
-                item.nameless = true;
-            }
-            return;
+            return self.drop_item();
         };
         self.push(kind_of(rule).expect("cowl bug: a head is in the tree"), span);
         self.push(Kind::Name, name);
@@ -227,33 +214,24 @@ impl<'a> Reader<'a> {
     /// A piece outside of any block that begins no item.
     fn no_item(&mut self, span: Span) {
         let text = self.str(span);
-        let opens = self.brace_follows();
+        let opens = self.cutter.at_brace();
         let shape = cut::shape(text.as_bytes());
         if !opens && (shape != Shape::Other || self.after == After::Outside) {
             if self.after != After::Outside {
                 self.errors.push(SyntaxError::Outside { at: span });
                 self.after = After::Outside;
-            } 
+            }
             // One report for a stretch of such lines; what else is wrong with each of them is said as well.
             let keep = self.nodes.len();
-            if let Some(rule) = mistake::rule_of(text) {
-                self.run(rule, span);
-            }
+            self.run(place::rule_of(text).unwrap_or(Rule::action), span);
             self.nodes.truncate(keep);
             return;
         }
         self.errors.push(mistake::no_item(text, span));
         if opens {
             self.start_item();
-            if let Some(item) = &mut self.item {
-                (item.nameless, item.errors) = (true, 0);
-            }
-            let place = match mistake::meant_item(text) {
-                Some("policy") => Place::Policy,
-                Some("prepare") => Place::Prepare,
-                _ => Place::Scenario,
-            };
-            self.expect_open(span, place);
+            self.drop_item();
+            self.expect_open(span, place::meant(text));
         }
     }
 
@@ -273,12 +251,9 @@ impl<'a> Reader<'a> {
 
     /// Opens the block of a head with the brace that follows it, or without one.
     fn expect_open(&mut self, head: Span, place: Place) {
-        let brace = match self.cutter.clone().next() {
-            Some((Cut::Open, brace)) => {
-                self.cutter.next();
-                brace
-            }
-            _ => {
+        let brace = match self.cutter.take_brace() {
+            Some(brace) => brace,
+            None => {
                 let word = String::from_utf8_lossy(cut::first_word(self.str(head).as_bytes())).into_owned();
                 self.errors.push(SyntaxError::MissingOpen { word, at: head });
                 self.after = After::MissingOpen;
@@ -298,9 +273,7 @@ impl<'a> Reader<'a> {
         self.errors.push(SyntaxError::StrayOpen { at: brace });
         if self.item.is_none() {
             self.start_item();
-            if let Some(item) = &mut self.item {
-                item.nameless = true;
-            }
+            self.drop_item();
         }
         let place = self.blocks.last().map_or(Place::Stray, |block| block.place);
         self.blocks.push(Open { place, brace, node: None, told: true });
@@ -317,8 +290,9 @@ impl<'a> Reader<'a> {
                 if block.place == Place::Race {
                     self.end_race(block, brace);
                 }
-                if self.blocks.is_empty() {
-                    self.end_item(brace);
+                match self.blocks.last_mut() {
+                    Some(outer) => outer.told |= block.told,
+                    None => self.end_item(brace),
                 }
             }
             // Behind lines that stand outside, this is the brace of the block that was closed too early.
@@ -359,24 +333,34 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self, span: Span) {
         self.after = After::Nothing;
-        let text = self.str(span);
         let Some(block) = self.blocks.last().copied() else { return };
-        let rule = mistake::rule_of(text).unwrap_or(if block.place == Place::Policy { Rule::setting } else { Rule::action });
-        let opens = self.brace_follows();
-        if let Some((what, help)) = mistake::misplaced(rule, block.place.name()) {
+        let text = self.str(span);
+        let rule = place::rule_of(text).unwrap_or(if block.place == Place::Policy { Rule::setting } else { Rule::action });
+        if rule != Rule::race && self.cutter.at_brace() && cut::shape(text.as_bytes()) == Shape::Other {
+            return self.stray_block(span, block.place);
+        }
+        if let Some((what, help)) = place::misplaced(rule, block.place) {
             let place = block.place.name();
-            self.errors.push(SyntaxError::Place { what: what.into(), place, at: span, block: block.brace, help: help.into() });
-            if let Some(open) = self.blocks.last_mut() {
-                open.told |= open.place == Place::Race;
+            self.errors.push(SyntaxError::Place { what, place, at: span, block: block.brace, help });
+            if let (Some(open), Place::Race) = (self.blocks.last_mut(), block.place) {
+                // Most likely the brace that ends the race is missing; one report is enough.
+                open.told = true;
             }
         }
-        if rule == Rule::race {
-            return self.race(span, block);
+        match rule {
+            Rule::race => self.race(span, block),
+            _ => {
+                self.run(rule, span);
+            }
         }
-        if opens {
-            // The brace reports itself when it is reached, if the line is no mistake on its own.
-        }
-        self.run(rule, span);
+    }
+
+    /// A head inside a block that opens nothing known.
+    fn stray_block(&mut self, span: Span, place: Place) {
+        let near = place::is_near(self.str(span), "race");
+        self.errors.push(if near { mistake::meant_race(self.str(span), span) } else { SyntaxError::StrayOpen { at: span } });
+        let brace = self.cutter.take_brace().unwrap_or(span);
+        self.blocks.push(Open { place, brace, node: None, told: false });
     }
 
     fn race(&mut self, span: Span, block: Open) {
@@ -416,10 +400,11 @@ impl<'a> Reader<'a> {
                 self.nodes.push(Node { kind, span: at });
             }),
             Err(error) => {
-                let at = match error.location {
-                    pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
+                let reached = match error.location {
+                    InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
                 };
-                self.errors.push(mistake::of(rule, text, span.start, at, &self.nodes, self.text));
+                let (base, nodes) = (span.start, self.nodes.as_slice());
+                self.errors.push(mistake::of(&Refused { rule, piece: text, base, reached, nodes, text: self.text }));
             }
         }
         if known < self.errors.len() {
@@ -431,17 +416,15 @@ impl<'a> Reader<'a> {
 
 /// What the grammar cannot see: that a token says more than fits.
 fn token_mistake(kind: Kind, text: &str, at: Span) -> Option<SyntaxError> {
-    let number = text.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    let digit = text.as_bytes().first().is_some_and(u8::is_ascii_digit);
     match kind {
-        _ if number => token::number(text).is_none().then_some(SyntaxError::LargeNumber { at }),
+        Kind::Thread | Kind::Arg | Kind::One | Kind::From | Kind::To | Kind::Plus | Kind::Value if digit => {
+            token::number(text).is_none().then_some(SyntaxError::LargeNumber { at })
+        }
         Kind::Value => {
             let len = token::bytes(text).len();
             (8 < len).then_some(SyntaxError::LongValue { len, at })
         }
         _ => None,
     }
-}
-
-fn begins_use(text: &str) -> bool {
-    cut::begins_item(text.as_bytes())
 }

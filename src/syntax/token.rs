@@ -17,6 +17,11 @@ pub(super) fn value(token: &str) -> Option<Value> {
     if !token.starts_with('"') {
         return number(token).map(Value::number);
     }
+    Value::text(&bytes(token))
+}
+
+/// The bytes of a string with its escapes resolved.
+pub(super) fn bytes(token: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8);
     for piece in Pieces(inner(token)) {
         match piece {
@@ -24,7 +29,7 @@ pub(super) fn value(token: &str) -> Option<Value> {
             Piece::Byte(byte) => bytes.push(byte),
         }
     }
-    Value::text(&bytes)
+    bytes
 }
 
 /// [`number`] of a token of the tree.

@@ -29,8 +29,8 @@ pub(super) enum Kind {
     Name,
     Param,
     Base,
-    /// A kind with its arguments; its name and they follow.
-    KindRef,
+    /// A kind of memory with its arguments; its name and they follow.
+    Memory,
     Arg,
     Actor,
     Thread,
@@ -172,13 +172,20 @@ impl<'a> Cursor<'a> {
         found.map(|_| self.at)
     }
 
-    fn peek(&self) -> Option<Kind> {
-        self.nodes.nodes.get(self.at).map(|node| node.kind)
+    /// The kind of the next word. Comments within a list do not count.
+    fn peek(&mut self) -> Option<Kind> {
+        while self.nodes.nodes.get(self.at)?.kind.is_layout() {
+            self.at += 1;
+        }
+        Some(self.nodes.nodes[self.at].kind)
     }
 
     /// The next word, if it is of this kind.
     fn take(&mut self, kind: Kind) -> Option<Word<'a>> {
-        let node = self.nodes.nodes.get(self.at).filter(|node| node.kind == kind)?;
+        if self.peek() != Some(kind) {
+            return None;
+        }
+        let node = self.nodes.nodes[self.at];
         self.at += 1;
         Some(Word { node: self.nodes.str(node.span), span: node.span })
     }
@@ -346,7 +353,7 @@ impl<'a> Cursor<'a> {
 
     fn kinds(&mut self) -> Vec<KindRef<'a>> {
         self.all(|cursor| {
-            let span = cursor.take(Kind::KindRef)?.span;
+            let span = cursor.take(Kind::Memory)?.span;
             Some(KindRef { name: cursor.must(Kind::Name), args: cursor.all(|cursor| cursor.bound(Kind::Arg)), span })
         })
     }

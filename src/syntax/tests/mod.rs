@@ -1,0 +1,3 @@
+//! What is read, what is refused, and how it is laid out.
+
+mod examples;
