@@ -1,7 +1,7 @@
 //! The facade: text in, facts out. The command line, the editor and the browser ask here and nowhere deeper.
 
 use crate::check::report::ScenarioReport;
-use crate::diag::{Finding, Source};
+use crate::diag::{Finding, Place, Source};
 use crate::ir::Scenario;
 use crate::trace::Decision;
 use crate::types::{Pc, Span};
@@ -32,9 +32,15 @@ impl FileReport {
         self.sources.first().map_or("", |source| &source.path)
     }
 
-    /// The text that an instruction, an expectation or an assertion stands in.
-    pub fn source(&self, _span: Span) -> &Source {
-        &self.sources[0]
+    /// Where an instruction, an expectation or an assertion stands. All stand in the file itself: what a used file gave stands
+    /// where it is used.
+    pub fn place(&self, span: Span) -> Place {
+        self.sources.first().map_or(Place::default(), |source| source.place(span.start))
+    }
+
+    /// What is written there, on one line.
+    pub fn statement(&self, span: Span) -> String {
+        self.sources.first().map_or(String::new(), |source| source.statement(span))
     }
 }
 

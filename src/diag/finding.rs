@@ -6,6 +6,8 @@ use crate::types::Span;
 /// Something wrong with a text, as a plain value: what every front door shows in its own way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
+    /// Place of its text among those of the report; 0 is the file itself, the others are those it uses.
+    pub file: usize,
     /// `cowl::lower::double_unpin`
     pub code: String,
     pub severity: Severity,
@@ -35,11 +37,12 @@ pub struct Label {
 
 impl Finding {
     /// The plain value of a diagnostic; labels keep their order but for the primary one, which comes first.
-    pub fn from_diagnostic(diagnostic: &dyn Diagnostic) -> Self {
+    pub fn from_diagnostic(file: usize, diagnostic: &dyn Diagnostic) -> Self {
         let mut labels: Vec<_> = diagnostic.labels().into_iter().flatten().collect();
         labels.sort_by_key(|label| !label.primary());
         let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self {
+            file,
             code: diagnostic.code().map(|code| code.to_string()).unwrap_or_default(),
             severity: match diagnostic.severity() {
                 None | Some(miette::Severity::Error) => Severity::Error,
@@ -61,6 +64,7 @@ impl Finding {
     /// A mistake without a place.
     pub fn error(code: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
+            file: 0,
             code: code.to_owned(),
             severity: Severity::Error,
             message: message.into(),

@@ -1,13 +1,20 @@
 //! Text of what was found out: for people, and for the programs that read it after them.
 
+pub mod explain;
 mod finding;
 #[cfg(test)]
 mod fixture;
+pub mod json;
+pub mod junit;
+pub mod ktap;
 mod look;
 mod ranges;
+pub mod short;
+mod summary;
 pub mod table;
 pub mod words;
 
 pub use finding::show;
 pub use look::{Look, Tone};
 pub use ranges::compress;
+pub use summary::Summary;

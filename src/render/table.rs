@@ -39,8 +39,7 @@ pub fn block(file: &FileReport, judged: &Judged, alike: &[&Judged], releases: &[
 
 /// The name, the place and the title.
 fn heading(file: &FileReport, judged: &Judged, alike: &[&Judged], look: &Look) -> String {
-    let source = file.source(judged.scenario.span);
-    let place = format!("{}:{}", source.path, source.place(judged.scenario.span.start).line);
+    let place = format!("{}:{}", file.path(), file.place(judged.scenario.span).line);
     let kinds: Vec<_> = alike.iter().filter_map(|other| other.report.kind.clone()).collect();
     let kinds = kinds.iter().map(|kind| format!(", {kind}")).collect::<String>();
     let mut out = format!("{}{kinds}  {}\n", look.paint(Tone::Name, &judged.title()), look.paint(Tone::Dim, &place));
@@ -152,10 +151,9 @@ fn mark(result: &PolicyResult) -> String {
 }
 
 fn cost(result: &PolicyResult) -> String {
-    match (&result.run.verdict, result.run.gratuitous) {
-        (Verdict::Skip(_), _) => String::new(),
-        (_, 0) => words::count(result.run.copies, "copy", "copies"),
-        (_, number) => format!("{}, {number} gratuitous", words::count(result.run.copies, "copy", "copies")),
+    match &result.run.verdict {
+        Verdict::Skip(_) => String::new(),
+        Verdict::Came(_) => words::cost(result),
     }
 }
 
@@ -183,10 +181,7 @@ struct Detail {
 
 impl Detail {
     fn at(file: &FileReport, span: Span, text: String, tone: Tone) -> Self {
-        let source = file.source(span);
-        let line = source.place(span.start).line.to_string();
-        let line = if source.path == file.path() { line } else { format!("{}:{line}", source.path) };
-        Self { line, statement: source.statement(span), text, tone }
+        Self { line: file.place(span).line.to_string(), statement: file.statement(span), text, tone }
     }
 
     /// Columns that its statement asks for.
@@ -228,10 +223,7 @@ fn details(file: &FileReport, judged: &Judged, row: &Row<'_>) -> Vec<Detail> {
         details.push(Detail { line: String::new(), statement: String::new(), text, tone: Tone::Dim });
     }
     for expected in result.expected.iter().filter(|expected| expected.met == Met::No) {
-        let came = match &result.run.verdict {
-            Verdict::Came(crate::ir::Outcome::Ok) if expected.text.starts_with("copies") => cost(result),
-            _ => verdict(result),
-        };
+        let came = words::came(result, expected);
         let reason = if expected.reason.is_empty() { String::new() } else { format!(" \"{}\"", expected.reason) };
         let text = format!("UNMET: expected {}, came {came}{reason}", expected.text);
         details.push(Detail { statement: String::new(), ..Detail::at(file, expected.span, text, Tone::Alarm) });

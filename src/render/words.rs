@@ -1,6 +1,6 @@
 //! How values, outcomes, decisions and counts read. Every format says them alike.
 
-use crate::check::report::{Met, PolicyResult, Reading, Verdict};
+use crate::check::report::{Expected, Met, PolicyResult, Reading, Verdict};
 use crate::ir::{Actor, Outcome, Program};
 use crate::trace::Decision;
 
@@ -73,6 +73,11 @@ pub fn decision(of: &Decision) -> String {
     decision_under(of, &[of.value])
 }
 
+/// As [`decision`], without the knob: `reuse: last mapping (mapcount 1, refcount 2)`.
+pub fn decision_without_knob(of: &Decision) -> String {
+    decision_under(&Decision { knob: "", ..of.clone() }, &[])
+}
+
 /// As [`decision`], where several values of the knob decide alike.
 pub fn decision_under(of: &Decision, values: &[&str]) -> String {
     let reason = if of.reason.is_empty() { String::new() } else { format!(": {}", of.reason) };
@@ -97,6 +102,23 @@ fn grounds(decision: &Decision, values: &[&str]) -> String {
 /// What was expected of a policy, as one text: `leak`, `leak, copies 2`.
 pub fn expected(result: &PolicyResult) -> String {
     result.expected.iter().map(|expected| expected.text.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// What came instead of an expectation that is unmet: a number of copies where that was expected, else the outcome.
+pub fn came(result: &PolicyResult, expected: &Expected) -> String {
+    match expected.text.contains("copies") {
+        true => cost(result),
+        false => short_verdict(&result.run.verdict),
+    }
+}
+
+/// `1 copy`, `2 copies, 1 gratuitous`.
+pub fn cost(result: &PolicyResult) -> String {
+    let copies = count(result.run.copies, "copy", "copies");
+    match result.run.gratuitous {
+        0 => copies,
+        number => format!("{copies}, {number} gratuitous"),
+    }
 }
 
 /// All expectations and assertions together: unmet where one is, else not judged where one is not, else met.
