@@ -122,7 +122,7 @@ fn ungrab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
 pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let want = want(cx.policy, cx.op());
     match cx.me().at {
-        At::Gup(GupAt::Begin) => read_seq(cx),
+        At::Gup(GupAt::Begin) => read_seq(cx, &want),
         At::Gup(GupAt::ReadPte { seq }) => read_pte(cx, &want, seq),
         At::Gup(GupAt::Take { seq }) => take(cx, &want, seq),
         At::Gup(GupAt::Recheck { seq }) => recheck(cx, seq),
@@ -146,9 +146,10 @@ fn begin<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     cx.goto(At::Gup(if want.fast { GupAt::Begin } else { GupAt::Slow }))
 }
 
-fn read_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+/// Only pins ask whether a fork is under way; a get may land on a page that fork is about to share.
+fn read_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     let seq = cx.st.mm(cx.proc()).write_protect_seq;
-    let forking = seq % 2 == 1;
+    let forking = want.pin && seq % 2 == 1;
     cx.goto(At::Gup(if forking { GupAt::Slow } else { GupAt::ReadPte { seq } }))
 }
 
