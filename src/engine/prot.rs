@@ -164,7 +164,8 @@ fn change_protection<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn:
     if new == old {
         return; // mprotect_fixup has nothing to do.
     }
-    let keep_writable = prot != Prot::Rw && wp_verdict(cx, proc, vpn) == WpVerdict::Skip;
+    // Raising asks too: a private pte is write-protected there as well, before it may be upgraded.
+    let keep_writable = wp_verdict(cx, proc, vpn) == WpVerdict::Skip;
     let slot = cx.st.slot_mut(proc, vpn);
     slot.vma.flags = new;
     if !slot.pte.is_present() || keep_writable {
