@@ -3,7 +3,7 @@
 use super::{Cx, Progress, fault, force, read_only};
 use crate::ir::{Op, Speed};
 use crate::observe::Seen;
-use crate::policy::{Defect, DioRef, PinAcct, Policy, VmspliceRef, ZeroPin};
+use crate::policy::{Defect, DioRef, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
 use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, State, Target, TaskFlags};
 use crate::trace::Sink;
 use crate::types::{ProcId, RefId, Size};
@@ -41,6 +41,16 @@ pub fn decide_dio(knob: DioRef) -> bool {
     }
 }
 
+/// D7. Whether /proc/PID/mem overrides the protection of a private mapping. No process here is an attached tracer.
+///
+/// Source: fs/proc/base.c `proc_mem_foll_force` (6.12), by the mode that a kernel is configured with.
+pub fn decide_proc_mem(knob: ProcMemForce) -> bool {
+    match knob {
+        ProcMemForce::Allowed => true,
+        ProcMemForce::AttachedTracer => false,
+    }
+}
+
 /// K10. How a pin of a small folio is counted.
 ///
 /// Source: mm/gup.c `try_grab_folio`. The two ways to count pins part at large folios only.
@@ -68,7 +78,7 @@ pub fn decide_zero_pin(knob: ZeroPin) -> Grab {
 pub(super) fn want(policy: &Policy, op: Op) -> Want {
     let get = Want { write: false, pin: false, longterm: false, force: false, fast: true };
     let remote = Want { pin: true, fast: false, ..get };
-    let proc_mem = Want { force: true, fast: false, ..get };
+    let proc_mem = Want { force: decide_proc_mem(policy.proc_mem_force), fast: false, ..get };
     match op {
         Op::Vmsplice { .. } => {
             let pin = decide_vmsplice(policy.vmsplice_ref);

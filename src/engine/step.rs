@@ -1,8 +1,9 @@
 use super::{Cx, Progress, access, fault, fork, gup, map, prot, through, transient, zap};
 use crate::ir::{Advice, Op};
+use crate::policy::Feature;
 use crate::state::{At, Fault, Task, TaskFlags};
 use crate::trace::Sink;
-use crate::types::{Pc, Size};
+use crate::types::{Failure, Pc, Size};
 
 /// Gives the task an instruction. What it did before must have ended.
 ///
@@ -44,7 +45,7 @@ fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::Madvise { area, .. } => {
             cx.read_unlock(area.proc);
             if area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn)) {
-                return Progress::Failed(crate::types::Failure::ENOMEM);
+                return Progress::Failed(Failure::ENOMEM);
             }
         }
         op => {
@@ -100,6 +101,9 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress {
     match advice {
         Advice::Dontneed => zap::dontneed(cx),
+        Advice::PopulateRead | Advice::PopulateWrite if cx.policy.lacks.has(Feature::Populate) => {
+            Progress::Failed(Failure::EINVAL)
+        }
         Advice::PopulateRead | Advice::PopulateWrite => access::populate(cx, advice == Advice::PopulateWrite),
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => map::advise_fork(cx, advice),
         Advice::Free | Advice::Pageout | Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),

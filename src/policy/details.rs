@@ -71,7 +71,7 @@ answer! {
 }
 
 answer! {
-    /// D7. Whom does /proc/PID/mem let write to a read-only private mapping? Home: not built yet.
+    /// D7. Whom does /proc/PID/mem let write to a read-only private mapping? Home: `engine::gup::decide_proc_mem`.
     ProcMemForce {
         /// Everyone who may open it for writing.
         Allowed,
