@@ -3,7 +3,7 @@
 use strum::IntoStaticStr;
 
 use super::{Cx, Progress, Ruling, fault};
-use crate::policy::ReuseSmall;
+use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Event, Number, Size};
@@ -41,6 +41,8 @@ pub enum Why {
     OtherRefs,
     #[strum(serialize = "it is marked exclusive")]
     Exclusive,
+    #[strum(serialize = "a defect keeps every page")]
+    Defect,
 }
 
 /// K1. A write fault on a present, write-protected small anonymous page: keep it or copy it?
@@ -85,6 +87,7 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
     }
     match slot.pte.target {
         _ if slot.vma.flags.contains(VmaFlags::SHARED) => reuse(cx, kind),
+        Target::Zero if kind == FaultKind::Write && cx.policy.defects.has(Defect::ZeroPageWritable) => reuse(cx, kind),
         Target::None | Target::Zero => cx.fault_at(Fault::Copying { kind, seen: slot.pte }),
         Target::Page(pfn) => match decide(cx, pfn) {
             Verdict::Reuse(_) => {
@@ -106,7 +109,10 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
 fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdict {
     let facts = facts(cx, pfn);
     let knob = cx.policy.reuse_small;
-    let verdict = decide_small(knob, &facts);
+    let verdict = match cx.policy.defects.has(Defect::ReuseShared) {
+        true => Verdict::Reuse(Why::Defect),
+        false => decide_small(knob, &facts),
+    };
     let (said, reason) = match verdict {
         Verdict::Reuse(why) => ("reuse", why.into()),
         Verdict::Copy(why) => ("copy", why.into()),
@@ -205,10 +211,15 @@ pub(super) fn install<B: Size, S: Sink>(
     fault::map_new_anon(cx, new);
     let flags = match kind {
         FaultKind::Write => fault::written_flags(&vma),
+        FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareDropsUffdWp) => {
+            PteFlags::YOUNG | (seen.flags & PteFlags::SOFT_DIRTY)
+        }
         FaultKind::Read | FaultKind::Unshare => PteFlags::YOUNG | (seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP)),
     };
     cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
-    if let Target::Page(old) = seen.target {
+    if let Target::Page(old) = seen.target
+        && !cx.policy.defects.has(Defect::CopyForgetsMapcount)
+    {
         let page = cx.st.page_mut(old);
         page.mapcount = page.mapcount.plus(-1);
     }
