@@ -111,7 +111,7 @@ answer! {
 }
 
 answer! {
-    /// K7. What does taking a read-only reference do with a read-only pte of a COW mapping? Home: `engine::gup::decide_unshare`.
+    /// K7. What does taking a read-only reference do with a read-only pte of a COW mapping? Home: `engine::read_only::decide_gup_ro`.
     GupRo {
         /// Takes the reference on the page that is there.
         Plain,
@@ -128,7 +128,7 @@ answer! {
 }
 
 answer! {
-    /// K8. What does a read-only longterm pin do with the zero page or page cache in a COW mapping? Home: `engine::gup::decide_unshare`.
+    /// K8. What does a read-only longterm pin do with the zero page or page cache in a COW mapping? Home: `engine::read_only::decide_gup_ro_lt_nonanon`.
     GupRoLtNonanon {
         /// Pins it.
         Allow,
@@ -247,7 +247,7 @@ answer! {
 }
 
 answer! {
-    /// K17. How does clear_refs hold the mmap_lock? Home: `engine::prot::clear_refs_lock`.
+    /// K17. How does clear_refs hold the mmap_lock? Home: `engine::prot::decide_clear_refs_lock`.
     ClearRefsLock {
         /// For reading: faults run beside it.
         MmapLockRead,
@@ -286,7 +286,7 @@ answer! {
 }
 
 answer! {
-    /// K20. What takes the exclusive bit from a page? Home: `engine::fork::decide_clears_exclusive`.
+    /// K20. What takes the exclusive bit from a page? Home: `engine::exclusive::decide`.
     WpClearsExcl {
         /// Nothing: there is no such bit.
         NoBit,
