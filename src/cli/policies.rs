@@ -2,9 +2,15 @@
 
 use super::args::PoliciesCommand;
 use super::{Fail, Out};
-use crate::policy::{self, KNOBS, Kind, Knob, Named, Policy, Value};
+use crate::policy::{self, DEFECT, Defect, Difference, KNOBS, Kind, Knob, LACKS, Named};
 use crate::render::{Look, Tone};
 
+/// Said of what no part of the engine asks for: setting it changes nothing.
+const NOT_BUILT: &str = "not built yet";
+/// Before what only the first policy has.
+const MINUS: &str = "    - ";
+/// Before what only the second has.
+const PLUS: &str = "    + ";
 /// Columns of a knob's name.
 const KNOB_COLUMNS: usize = 20;
 
@@ -60,15 +66,13 @@ fn changes(named: &Named) -> String {
     let Some(before) = place.and_then(|place| place.checked_sub(1)).map(|place| &policy::builtin()[place]) else {
         return "where the story starts: owners are counted by mappings".to_owned();
     };
-    let changed: Vec<_> = differing(&before.policy, &named.policy).map(|knob| knob.name).collect();
+    let differences = policy::diff(&before.policy, &named.policy);
+    let knobs = differences.iter().filter(|difference| matches!(difference, Difference::Knob { .. }));
+    let changed: Vec<_> = knobs.map(Difference::name).collect();
     match changed.is_empty() {
         true => "as the one before, but for its defects".to_owned(),
         false => changed.join(", "),
     }
-}
-
-fn differing<'a>(from: &'a Policy, to: &'a Policy) -> impl Iterator<Item = &'static Knob> + 'a {
-    KNOBS.iter().filter(|knob| knob.get(from) != knob.get(to))
 }
 
 fn show(named: &Named, look: &Look) -> String {
@@ -76,57 +80,80 @@ fn show(named: &Named, look: &Look) -> String {
     out.push_str(&if named.says.is_empty() { "\n".to_owned() } else { format!("  {}\n", named.says) });
     for knob in KNOBS {
         let value = knob.value(&named.policy);
-        out.push_str(&row(knob, &format!("{} = {}", knob.name, value.name), &provenance(&value), look));
+        let not_built = if knob.home().is_none() { NOT_BUILT } else { "" };
+        let said = [value.provenance().as_str(), not_built].map(str::to_owned);
+        let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+        out.push_str(&row(knob, &format!("{} = {}", knob.name, value.name), &said, look));
     }
-    out.push_str(&format!("  {:>3} lacks = {}\n", "D8", named.policy.lacks));
-    out.push_str(&format!("      defect = {}\n", named.policy.defects));
+    out.push_str(&format!("  {:>3} {LACKS} = {}\n", "D8", named.policy.lacks));
+    for feature in named.policy.lacks.iter() {
+        out.push_str(&item("        ", feature.into(), policy::describe_feature(feature), look));
+    }
+    out.push_str(&format!("      {DEFECT} = {}\n", named.policy.defects));
+    for defect in named.policy.defects.iter() {
+        out.push_str(&item("        ", defect.into(), &about(defect), look));
+    }
     out
 }
 
 fn diff(from: &Named, to: &Named, look: &Look) -> String {
     let mut out = format!("{} {}\n{} {}\n", look.paint(Tone::Bad, "-"), from.name, look.paint(Tone::Good, "+"), to.name);
-    for knob in differing(&from.policy, &to.policy) {
-        let (old, new) = (knob.value(&from.policy), knob.value(&to.policy));
-        out.push_str(&format!("\n  {:>3} {}: {}\n", knob.number(), look.paint(Tone::Name, knob.name), knob.question()));
-        for (sign, tone, value) in [("-", Tone::Bad, old), ("+", Tone::Good, new)] {
-            let first = format!("    {sign} {}  ", value.name);
-            let rest = " ".repeat(8);
-            let text = look.wrap(&format!("{} {}", value.doc, bracketed(&provenance(&value))), &first, &rest);
-            out.push_str(&text.replacen(
-                &format!("{sign} {}", value.name),
-                &look.paint(tone, &format!("{sign} {}", value.name)),
-                1,
-            ));
+    let differences = policy::diff(&from.policy, &to.policy);
+    let mut before = "";
+    for difference in &differences {
+        if difference.name() != before {
+            out.push_str(&heading(difference, look));
         }
-    }
-    for (what, old, new) in [
-        ("lacks", from.policy.lacks.to_string(), to.policy.lacks.to_string()),
-        ("defect", from.policy.defects.to_string(), to.policy.defects.to_string()),
-    ] {
-        let only = |of: &str, other: &str| -> String {
-            let items = of.split(", ").filter(|item| *item != "none" && !other.split(", ").any(|other| other == *item));
-            items.collect::<Vec<_>>().join(", ")
-        };
-        let (lost, won) = (only(&old, &new), only(&new, &old));
-        if old != new {
-            out.push_str(&format!("\n      {}\n", look.paint(Tone::Name, what)));
-        }
-        for (sign, tone, items) in [("-", Tone::Bad, lost), ("+", Tone::Good, won)] {
-            if !items.is_empty() {
-                out.push_str(&format!("    {} {items}\n", look.paint(tone, sign)));
+        before = difference.name();
+        match difference {
+            Difference::Knob { from, to, .. } => {
+                out.push_str(&item(MINUS, from.name, from.doc, look));
+                out.push_str(&item(PLUS, to.name, to.doc, look));
+            }
+            // What is lacking is listed: a verb gained is an entry lost.
+            Difference::Verb { feature, gained } => {
+                let sign = if *gained { MINUS } else { PLUS };
+                out.push_str(&item(sign, feature.into(), policy::describe_feature(*feature), look));
+            }
+            Difference::Defect { defect, gained } => {
+                let sign = if *gained { PLUS } else { MINUS };
+                out.push_str(&item(sign, defect.into(), &about(*defect), look));
             }
         }
     }
-    if from.policy == to.policy {
+    if differences.is_empty() {
         out.push_str("\n  they are the same\n");
     }
     out
 }
 
+/// What a difference is about, and which commits made it.
+fn heading(difference: &Difference, look: &Look) -> String {
+    let name = look.paint(Tone::Name, difference.name());
+    let Difference::Knob { knob, .. } = difference else { return format!("\n      {name}\n") };
+    let mut out = format!("\n  {:>3} {name}: {}\n", knob.number(), knob.question());
+    let not_built = if knob.home().is_none() { NOT_BUILT } else { "" };
+    for note in [difference.commits().as_str(), not_built].iter().filter(|note| !note.is_empty()) {
+        out.push_str(&format!("      {}\n", look.paint(Tone::Dim, note)));
+    }
+    out
+}
+
+/// A line about a defect.
+fn about(defect: Defect) -> String {
+    let says = policy::describe_defect(defect);
+    if policy::is_not_built(defect) { format!("{says} ({NOT_BUILT})") } else { says.to_owned() }
+}
+
+/// A value, verb or defect, and what it is.
+fn item(sign: &str, name: &str, says: &str, look: &Look) -> String {
+    look.wrap(says, &format!("{sign}{name}  "), "        ")
+}
+
 fn knobs(look: &Look) -> String {
     let mut out = String::new();
     for knob in KNOBS {
-        let home = knob.home().map_or("not built yet".to_owned(), |home| format!("home: {home}"));
+        let home = knob.home().map_or(NOT_BUILT.to_owned(), |home| format!("home: {home}"));
         out.push_str(&format!(
             "{:>3} {}  {}\n",
             knob.number(),
@@ -135,7 +162,7 @@ fn knobs(look: &Look) -> String {
         ));
         out.push_str(&look.wrap(knob.question(), "    ", "    "));
         for value in knob.values() {
-            let text = format!("{} {}", value.doc, bracketed(&provenance(&value)));
+            let text = format!("{} {}", value.doc, bracketed(&value.provenance()));
             out.push_str(&look.wrap(&text, &format!("      {}: ", value.name), "        "));
         }
         out.push('\n');
@@ -146,15 +173,6 @@ fn knobs(look: &Look) -> String {
 fn row(knob: &Knob, setting: &str, said: &str, look: &Look) -> String {
     let first = format!("  {:>3} {setting:width$}  ", knob.number(), width = KNOB_COLUMNS * 2);
     look.wrap(said, &first, &" ".repeat(first.len()))
-}
-
-/// Whence a value came: release and commits, or who proposed it.
-fn provenance(value: &Value) -> String {
-    let since = if value.since.is_empty() { String::new() } else { format!("since {}", value.since) };
-    let proposed = if value.proposed.is_empty() { String::new() } else { format!("proposed: {}", value.proposed) };
-    let removed = if value.removed.is_empty() { String::new() } else { format!("removed: {}", value.removed) };
-    let parts = [since, value.commits.to_owned(), proposed, removed];
-    parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("; ")
 }
 
 fn bracketed(text: &str) -> String {

@@ -20,6 +20,21 @@ pub struct Value {
     pub removed: &'static str,
 }
 
+impl Value {
+    /// Whence it came and what became of it: `since 5.8: 17839856fd58; until 5.9: a308c71bf1e6`; empty where nothing is known.
+    pub fn provenance(&self) -> String {
+        let (gone, gone_in) = self.removed.rsplit_once(", ").unwrap_or_default();
+        let dated = |word: &str, release: &str, commits: &str| match (release, commits) {
+            ("", commits) => commits.to_owned(),
+            (release, "") => format!("{word} {release}"),
+            (release, commits) => format!("{word} {release}: {commits}"),
+        };
+        let proposed = if self.proposed.is_empty() { String::new() } else { format!("proposed: {}", self.proposed) };
+        let parts = [dated("since", self.since, self.commits), dated("until", gone_in, gone), proposed];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// An answer to one question: the enum of a knob or of a detail.
 ///
 /// Its documentation has one form, `K1. The question? Home: `path`.`, from which [`super::Knob`] takes its parts.

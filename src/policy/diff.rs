@@ -39,9 +39,18 @@ impl Difference {
         match (backwards, gone_in.is_empty(), gone.is_empty()) {
             (true, false, _) => source(gone, gone_in),
             (true, true, _) => format!("without {}", source(from.commits, from.since)),
-            (false, _, false) => format!("{}; {}", source(gone, gone_in), source(to.commits, to.since)),
-            (false, _, true) => source(to.commits, to.since),
+            (false, _, false) => format!("{}; {}", source(gone, gone_in), brought(to)),
+            (false, _, true) => brought(to),
         }
+    }
+}
+
+/// What brought an answer and, where it was taken out again, what did that.
+fn brought(value: &Value) -> String {
+    let brought = source(value.commits, value.since);
+    match value.removed.rsplit_once(", ") {
+        Some((commits, since)) if !commits.is_empty() => format!("{brought}, taken out by {}", source(commits, since)),
+        _ => brought,
     }
 }
 
@@ -78,7 +87,13 @@ pub fn diff(from: &Policy, to: &Policy) -> Vec<Difference> {
 
 /// What a defect is, in a sentence or two.
 pub fn describe_defect(defect: Defect) -> &'static str {
-    defect.get_documentation().unwrap_or_default()
+    let doc = defect.get_documentation().unwrap_or_default();
+    doc.split_once(" Home: ").map_or(doc, |(says, _)| says)
+}
+
+/// Whether nothing asks for a defect yet, so that it changes nothing.
+pub fn is_not_built(defect: Defect) -> bool {
+    defect.get_documentation().is_some_and(|doc| doc.ends_with("Home: not built yet."))
 }
 
 /// What a verb that a release may lack is.

@@ -23,7 +23,7 @@ pub use choice::{Answer, Choice, Value};
 pub use coherent::Incoherent;
 pub use defects::{Defect, Defects};
 pub use details::*;
-pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, source};
+pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, is_not_built, source};
 pub use knobs::*;
 pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, nearest, range};
 pub use table::{KNOBS, Knob};

@@ -91,7 +91,8 @@ fn a_difference_names_its_commits_in_both_directions() {
     assert_eq!(commits("linux-5.18", "linux-5.19", "reuse_small"), "6c287605fd56 (5.19)");
     assert_eq!(commits("linux-5.19", "linux-5.18", "reuse_small"), "without 6c287605fd56 (5.19)");
     assert_eq!(commits("linux-5.8", "linux-5.9", "gup_ro"), "a308c71bf1e6 (5.9)");
-    assert_eq!(commits("linux-5.9", "linux-5.8", "gup_ro"), "17839856fd58 (5.8)");
+    assert_eq!(commits("linux-5.9", "linux-5.8", "gup_ro"), "17839856fd58 (5.8), taken out by a308c71bf1e6 (5.9)");
+    assert_eq!(commits("linux-5.11", "andrea-2021", "reuse_ksm"), "52d1e606ee73 (5.1), taken out by 1a0cf26323c8 (5.9)");
     assert_eq!(commits("linux-5.8", "linux-5.19", "gup_ro"), "a308c71bf1e6 (5.9); c89357e27f20, a7f226604170 (5.19)");
     assert_eq!(commits("linux-5.11", "andrea-2021", "reuse_small"), "without 09854ba94c6a (5.9)");
     assert_eq!(commits("linux-5.12", "gunthorpe-2021", "reuse_small"), "gunthorpe-2021");
