@@ -1,8 +1,41 @@
 use super::report::Reading;
+use crate::ideal::Promise;
 use crate::ir::Program;
-use crate::observe::Seen;
+use crate::observe::{Seen, Words};
+use crate::types::ValueId;
+
+/// The most readings that are listed of what is promised; beyond that, the list is cut.
+const READINGS_MAX: usize = 16;
 
 impl Reading {
+    /// All readings that a promise allows, lowest first; none where it is about nothing.
+    pub fn promised(program: &Program, promise: &Promise) -> Vec<Reading> {
+        let allowed = match promise {
+            Promise::Nothing => return Vec::new(),
+            Promise::Bit { must: true } => return vec![Reading::Bit(true)],
+            Promise::Bit { must: false } => return vec![Reading::Bit(false), Reading::Bit(true)],
+            Promise::Exactly(words) => return Reading::of(program, Seen::Words(*words)).into_iter().collect(),
+            Promise::OneOf(allowed) => allowed,
+        };
+        let sets = allowed.as_slice();
+        let mut pages: Vec<Vec<ValueId>> = match sets {
+            // A page is mostly stored to as a whole: the words need not be told apart.
+            [first, rest @ ..] if rest.iter().all(|set| set == first) => {
+                first.iter().map(|value| vec![value; sets.len()]).collect()
+            }
+            _ => sets.iter().fold(vec![Vec::new()], |pages, set| {
+                let longer =
+                    |page: &Vec<ValueId>| set.iter().map(move |value| [&page[..], &[value]].concat()).collect::<Vec<_>>();
+                pages.iter().flat_map(longer).take(READINGS_MAX).collect()
+            }),
+        };
+        pages.truncate(READINGS_MAX);
+        let seen = pages.iter().map(|page| Seen::Words(Words::from_slice(page)));
+        let mut readings = seen.filter_map(|seen| Reading::of(program, seen)).collect::<Vec<_>>();
+        readings.sort();
+        readings
+    }
+
     /// What was seen, in words for people: one value where all words agree; `None` where nothing was seen.
     ///
     /// # Panics

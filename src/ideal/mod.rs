@@ -422,4 +422,6 @@ fn number<I: Number>(idx: usize) -> I {
 const _: () = assert!(size_of::<Ideal<Small>>() <= 512, "a search copies one of these at every step");
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@ use crate::observe::{Seen, WORDS_MAX, Words};
 use crate::types::ValueSet;
 
 /// What one page's part of an operation may show.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Promise {
     /// It shows nothing, or nothing was promised of it.
     Nothing,
@@ -15,7 +15,7 @@ pub enum Promise {
 }
 
 /// A set of values for each word that an operation reads, in their order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Allowed {
     len: u8,
     words: [ValueSet; WORDS_MAX],

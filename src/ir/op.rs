@@ -1,5 +1,6 @@
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
 
+use super::Verb;
 use crate::types::{FileId, MemId, ProcId, RefId, ValueId, Vpn, WordId};
 
 /// Consecutive pages of one process, or one word in each of them.
@@ -277,6 +278,60 @@ pub enum Op {
 }
 
 impl Op {
+    /// The verb that says it.
+    pub fn verb(self) -> Verb {
+        use Op::*;
+        match self {
+            Mmap { .. } => Verb::Mmap,
+            Munmap { .. } => Verb::Munmap,
+            Mremap { .. } => Verb::Mremap,
+            Mprotect { .. } => Verb::Mprotect,
+            Name { .. } => Verb::Name,
+            Madvise { .. } => Verb::Madvise,
+            Write { .. } => Verb::Write,
+            Read { .. } => Verb::Read,
+            Fork { .. } => Verb::Fork,
+            Exit => Verb::Exit,
+            Wait { .. } => Verb::Wait,
+            ClearRefs => Verb::ClearRefs,
+            SoftDirty { .. } => Verb::SoftDirty,
+            Poke { .. } => Verb::Poke,
+            PeekMem { .. } => Verb::PeekMem,
+            ProcessVmWritev { .. } => Verb::ProcessVmWritev,
+            ProcessVmReadv { .. } => Verb::ProcessVmReadv,
+            DirectRead { .. } => Verb::DirectRead,
+            DirectWrite { .. } => Verb::DirectWrite,
+            Vmsplice { .. } => Verb::Vmsplice,
+            Get { .. } => Verb::Get,
+            Put { .. } => Verb::Put,
+            Pin { .. } => Verb::Pin,
+            Unpin { .. } => Verb::Unpin,
+            UffdRegister { .. } => Verb::UffdRegister,
+            UffdWp { .. } => Verb::UffdWp,
+            UffdUnwp { .. } => Verb::UffdUnwp,
+            UffdCopy { .. } => Verb::UffdCopy,
+            UffdZeropage { .. } => Verb::UffdZeropage,
+            UffdContinue { .. } => Verb::UffdContinue,
+            UffdMove { .. } => Verb::UffdMove,
+            Peek { .. } => Verb::Peek,
+            Dma { .. } => Verb::Dma,
+            Pageout { .. } => Verb::Pageout,
+            Swapin { .. } => Verb::Swapin,
+            Swapoff => Verb::Swapoff,
+            Migrate { .. } => Verb::Migrate,
+            KsmMerge { .. } => Verb::KsmMerge,
+            KsmUnmerge { .. } => Verb::KsmUnmerge,
+            SplitPmd { .. } => Verb::SplitPmd,
+            SplitFolio { .. } => Verb::SplitFolio,
+            Collapse { .. } => Verb::Collapse,
+            NumaHint { .. } => Verb::NumaHint,
+            Hold { .. } => Verb::Hold,
+            Drop { .. } => Verb::Drop,
+            LruAdd { .. } => Verb::LruAdd,
+            Drain => Verb::Drain,
+        }
+    }
+
     /// The memory it acts on, page by page, if it acts on memory by address.
     pub fn area(self) -> Option<Area> {
         use Op::*;
@@ -297,6 +352,25 @@ impl Op {
             KsmMerge { a, .. } => Some(a),
             Fork { .. } | Exit | Wait { .. } | ClearRefs | Put { .. } | Unpin { .. } => None,
             Peek { .. } | Dma { .. } | Swapoff | Drop { .. } | Drain => None,
+        }
+    }
+
+    /// How many parts it has: one for each page of its range, one where it has none.
+    pub fn parts(self) -> u16 {
+        match (self, self.area()) {
+            (Op::Peek { held } | Op::Dma { held, .. }, _) => held.len,
+            (_, Some(area)) => area.len,
+            (_, None) => 1,
+        }
+    }
+
+    /// The value that it stores, if it stores one.
+    pub fn stores(self) -> Option<ValueId> {
+        use Op::*;
+        match self {
+            Write { value, .. } | Poke { value, .. } | ProcessVmWritev { value, .. } | DirectRead { value, .. } => Some(value),
+            UffdCopy { value, .. } | Dma { value, .. } => Some(value),
+            _ => None,
         }
     }
 

@@ -188,7 +188,30 @@ pub enum SwapDevice {
     Zram,
 }
 
+impl Comparison {
+    /// Whether `left` compares so with `right`.
+    pub fn holds<T: Ord>(self, left: T, right: T) -> bool {
+        match self {
+            Comparison::Eq => left == right,
+            Comparison::Ne => left != right,
+            Comparison::Le => left <= right,
+            Comparison::Ge => left >= right,
+        }
+    }
+}
+
 impl Program {
+    /// An actor as a scenario names it: `parent`, `parent/2`, `kernel`, `device`.
+    pub fn actor(&self, task: TaskId) -> String {
+        match self.tasks[task.idx()] {
+            Actor::Thread { proc, thread: 1 } => self.procs[proc.idx()].clone(),
+            Actor::Thread { proc, thread } => format!("{}/{thread}", self.procs[proc.idx()]),
+            Actor::Kernel(1) => "kernel".to_owned(),
+            Actor::Kernel(number) => format!("kernel/{number}"),
+            Actor::Device => "device".to_owned(),
+        }
+    }
+
     /// Pages that all files hold together; a page's place is its file's first place plus its index.
     pub fn cache_pages(&self) -> usize {
         self.files.iter().map(|file| usize::from(file.len_pages)).sum()
