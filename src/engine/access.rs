@@ -10,23 +10,23 @@ use crate::types::Size;
 /// One page's load or store: through the pte where it permits, else into a fault and again.
 pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let pte = cx.slot().pte;
-    match cx.op() {
-        Op::Write { value, .. } if pte.may_write() => {
-            cx.slot_mut().pte.flags |= PteFlags::YOUNG | PteFlags::DIRTY;
-            cx.st.store(pte.target, cx.word(), value);
-            if let Some(pfn) = pte.target.pfn() {
-                cx.emit("store", |_| What::Stored { frame: super::frame_number(pfn) });
-            }
-            cx.commit_page(Seen::Nothing)
+    if let Op::Write { value, .. } = cx.op() {
+        if !pte.may_write() {
+            return cx.fault_at(Fault::Start(FaultKind::Write));
         }
-        Op::Read { .. } if pte.may_read() => {
-            cx.slot_mut().pte.flags |= PteFlags::YOUNG;
-            let seen = cx.read_words(pte.target);
-            cx.commit_page(seen)
+        cx.slot_mut().pte.flags |= PteFlags::YOUNG | PteFlags::DIRTY;
+        cx.st.store(pte.target, cx.word(), value);
+        if let Some(pfn) = pte.target.pfn() {
+            cx.emit("store", |_| What::Stored { frame: super::frame_number(pfn) });
         }
-        Op::Write { .. } => cx.fault_at(Fault::Start(FaultKind::Write)),
-        _ => cx.fault_at(Fault::Start(FaultKind::Read)),
+        return cx.commit_page(Seen::Nothing);
     }
+    if !pte.may_read() {
+        return cx.fault_at(Fault::Start(FaultKind::Read));
+    }
+    cx.slot_mut().pte.flags |= PteFlags::YOUNG;
+    let seen = cx.read_words(pte.target);
+    cx.commit_page(seen)
 }
 
 /// MADV_POPULATE_READ and _WRITE: faults until the page table would let an access through.

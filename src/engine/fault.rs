@@ -56,7 +56,10 @@ fn bad_address(op: Op, mapped: bool) -> Failure {
         Op::Poke { .. } | Op::PeekMem { .. } => Failure::EIO,
         Op::Madvise { advice: Advice::PopulateRead | Advice::PopulateWrite, .. } if mapped => Failure::EINVAL,
         Op::Madvise { .. } => Failure::ENOMEM,
-        _ => Failure::EFAULT,
+        Op::Vmsplice { .. } | Op::Get { .. } | Op::Pin { .. } | Op::Hold { .. } => Failure::EFAULT,
+        Op::DirectRead { .. } | Op::DirectWrite { .. } => Failure::EFAULT,
+        Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => Failure::EFAULT,
+        other => panic!("cowl bug: {other:?} does not fault"),
     }
 }
 

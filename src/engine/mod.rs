@@ -134,10 +134,7 @@ impl<B: Size, S: Sink> Cx<'_, B, S> {
 
     /// Pages of the instruction's range.
     fn len(&self) -> u16 {
-        match self.op() {
-            Op::Peek { held } | Op::Dma { held, .. } => held.len,
-            _ => self.area().len,
-        }
+        if let Op::Peek { held } | Op::Dma { held, .. } = self.op() { held.len } else { self.area().len }
     }
 
     /// Commits the current page and goes to the next, or to the end.
@@ -265,11 +262,8 @@ fn frame_number<N: Number>(pfn: Pfn<N>) -> u32 {
 /// Whether nobody could have missed the copy of a page: one mapping, and no get or pin that a program asked for (I17).
 fn is_gratuitous<B: Size>(program: &Program, st: &State<B>, pfn: Pfn<B::Number>) -> bool {
     let mapcount = st.page(pfn).mapcount.get();
-    let asked_for = program.code.iter().filter_map(|instr| match instr.op {
-        Op::Hold { .. } => None,
-        op => op.takes(),
-    });
-    let mut held = asked_for.flat_map(|name| {
+    let asked_for = program.code.iter().map(|instr| instr.op).filter(|op| !matches!(op, Op::Hold { .. }));
+    let mut held = asked_for.filter_map(Op::takes).flat_map(|name| {
         let decl = &program.refs[name.idx()];
         &st.held()[usize::from(decl.first)..usize::from(decl.first + decl.len)]
     });

@@ -40,21 +40,15 @@ pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 
 /// The end of an instruction: locks held all the way are given back.
 fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    match cx.op() {
-        Op::Munmap { area } | Op::Mprotect { area, .. } => cx.write_unlock(area.proc),
-        Op::Madvise { area, .. } => {
-            cx.read_unlock(area.proc);
-            if area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn)) {
-                return Progress::Failed(Failure::ENOMEM);
-            }
-        }
-        op => {
-            if let Some(area) = op.area() {
-                cx.read_unlock(area.proc);
-            }
-        }
+    let op = cx.op();
+    let Some(area) = op.area() else { return Progress::Finished };
+    if let Op::Munmap { .. } | Op::Mprotect { .. } = op {
+        cx.write_unlock(area.proc);
+        return Progress::Finished;
     }
-    Progress::Finished
+    cx.read_unlock(area.proc);
+    let has_hole = |cx: &Cx<'_, B, S>| area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn));
+    if matches!(op, Op::Madvise { .. }) && has_hole(cx) { Progress::Failed(Failure::ENOMEM) } else { Progress::Finished }
 }
 
 fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {

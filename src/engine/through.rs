@@ -13,9 +13,10 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         return gup::step(cx);
     }
     let (target, _) = cx.me().grab;
-    let seen = match cx.op() {
-        Op::DirectRead { value, .. } | Op::ProcessVmWritev { value, .. } | Op::Poke { value, .. } => store(cx, target, value),
-        _ => cx.read_words(target),
+    let seen = if let Op::DirectRead { value, .. } | Op::ProcessVmWritev { value, .. } | Op::Poke { value, .. } = cx.op() {
+        store(cx, target, value)
+    } else {
+        cx.read_words(target)
     };
     gup::release_grab(cx);
     cx.commit_page(seen)
