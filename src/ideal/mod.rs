@@ -393,9 +393,10 @@ impl<B: Size> Ideal<B, EverHeld> {
     /// What the page that an instruction reads ever held, its forebears' before a fork included; `None` where it reads none.
     pub fn ever_held(&self, program: &Program, pc: Pc, page: u16) -> Option<EverHeld> {
         let op = program.code[pc.idx()].op;
-        let at = match op {
-            Op::Peek { held } => self.held.as_ref()[place(program, held, page)],
-            _ => self.place(op.area().map(|area| slot(program, area.proc, area.start.idx() + usize::from(page)))?),
+        let at = if let Op::Peek { held } = op {
+            self.held.as_ref()[place(program, held, page)]
+        } else {
+            self.place(op.area().map(|area| slot(program, area.proc, area.start.idx() + usize::from(page)))?)
         };
         let page = self.page(at)?;
         let mut ever = page.note;
