@@ -16,6 +16,8 @@ pub mod state;
 pub mod engine;
 pub mod ideal;
 
+pub mod run;
+
 pub mod check;
 
 pub mod analysis;

@@ -1,8 +1,17 @@
 //! Functions that judge: runs against promises, states against invariants, results against expectations.
 
 pub mod claim;
+pub mod facts;
+pub mod invariants;
 pub mod place;
 pub mod promise;
 pub mod report;
 
+mod assert;
+mod blame;
+mod frames;
+mod judge;
 mod reading;
+
+pub use frames::letter;
+pub use judge::{Under, judge};

@@ -1,6 +1,6 @@
 //! PG_anon_exclusive: which policies have the bit, and which events touch it.
 
-use crate::policy::WpClearsExcl;
+use crate::policy::{Policy, WpClearsExcl};
 
 /// An event in the life of an anonymous page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,4 +31,9 @@ pub(super) fn decide(knob: WpClearsExcl, event: Event) -> Change {
         (K::ForkOnly | K::ForkUnmapKsm, Proven) => Set,
         (K::ForkOnly | K::ForkUnmapKsm, Shared) => Clear,
     }
+}
+
+/// Whether pages have an exclusive bit under this policy.
+pub fn has_exclusive_bit(policy: &Policy) -> bool {
+    decide(policy.wp_clears_excl, Event::Proven) == Change::Set
 }

@@ -105,6 +105,14 @@ fn how<N>(policy: &Policy, want: &Want, target: &Target<N>) -> Grab {
     }
 }
 
+/// How an instruction's references on pages with counts of their own are counted.
+///
+/// # Panics
+/// With `cowl bug:` for an instruction that takes no reference.
+pub fn counted_as(policy: &Policy, op: Op) -> Grab {
+    if want(policy, op).pin { decide_account(policy.pin_acct) } else { Grab::Get }
+}
+
 /// Counts a reference.
 fn grab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
     match (target, how) {

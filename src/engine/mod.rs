@@ -19,7 +19,10 @@ mod transient;
 mod wp;
 mod zap;
 
-pub use step::{start, step};
+pub use exclusive::has_exclusive_bit;
+pub use gup::counted_as;
+pub use read_only::pins_ask_for_exclusive;
+pub use step::{lacking, start, step};
 
 use crate::ir::{Area, Instr, Op, Program};
 use crate::observe::{Seen, Words};

@@ -3,7 +3,7 @@
 use super::{Cx, Progress, Ruling, map};
 use crate::ir::Prot;
 use crate::observe::Seen;
-use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, Feature, ProtUpgrade, WpPinned};
+use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
 use crate::state::{At, MmapLock, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
@@ -203,19 +203,13 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
 
 /// UFFDIO_REGISTER for write-protection.
 ///
-/// Before 5.19 for anonymous memory only, before 5.7 for none.
 /// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x).
 pub(super) fn uffd_register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let area = cx.area();
     if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
         return Progress::Blocked;
     }
-    let lacks = cx.policy.lacks;
-    let refused = |vpn| {
-        let vma = cx.st.slot(area.proc, vpn).vma;
-        !vma.flags.contains(VmaFlags::MAPPED) || (vma.cache_place().is_some() && lacks.has(Feature::UffdWpFile))
-    };
-    if lacks.has(Feature::UffdWp) || area.pages().any(refused) {
+    if area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn)) {
         return Progress::Failed(Failure::EINVAL);
     }
     for vpn in area.pages() {

@@ -4,7 +4,7 @@ use strum::IntoStaticStr;
 
 use super::gup::Want;
 use super::{Cx, Ruling};
-use crate::policy::{GupRo, GupRoLtNonanon};
+use crate::policy::{GupRo, GupRoLtNonanon, Policy};
 use crate::state::Target;
 use crate::trace::Sink;
 use crate::types::{Number, Size};
@@ -96,4 +96,10 @@ pub(super) fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, targe
 pub(super) fn counts_as_write<B: Size, S: Sink>(cx: &Cx<'_, B, S>, want: &Want) -> bool {
     let nothing = RoFacts { pin: want.pin, longterm: want.longterm, anon: false, mapcount: 0, exclusive: false };
     !want.write && decide_gup_ro(cx.policy.gup_ro, &nothing) == Answer::AsWrite
+}
+
+/// Whether a pin makes sure that an anonymous page is marked exclusive before it takes it.
+pub fn pins_ask_for_exclusive(policy: &Policy) -> bool {
+    let shared = RoFacts { pin: true, longterm: false, anon: true, mapcount: 1, exclusive: false };
+    decide_gup_ro(policy.gup_ro, &shared) == Answer::Unshare
 }

@@ -1,6 +1,6 @@
 use super::{Cx, Progress, access, fault, fork, gup, map, prot, through, transient, zap};
-use crate::ir::{Advice, Op};
-use crate::policy::Feature;
+use crate::ir::{Advice, Area, Backing, Op, Program, UffdMode};
+use crate::policy::{Feature, Policy};
 use crate::state::{At, Fault, Task, TaskFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Pc, Size};
@@ -52,6 +52,9 @@ fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 }
 
 fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    if cx.me().at == At::Start && lacking(cx.policy, cx.program, cx.op()).is_some() {
+        return Progress::Failed(Failure::EINVAL);
+    }
     match cx.op() {
         Op::Write { .. } | Op::Read { .. } => access::step(cx),
         Op::Mmap { area, backing, sharing, prot } => map::mmap(cx, area, backing, sharing, prot),
@@ -92,12 +95,32 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
 }
 
+/// D8. What the instruction needs and the policy lacks; there it fails with EINVAL, as a call does that a kernel does not know.
+///
+/// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x); mm/madvise.c `madvise_behavior_valid`.
+pub fn lacking(policy: &Policy, program: &Program, op: Op) -> Option<Feature> {
+    let feature = match op {
+        Op::UffdRegister { area, mode: UffdMode::Wp } if is_of_a_file(program, area) => Feature::UffdWpFile,
+        Op::UffdRegister { mode: UffdMode::Wp, .. } => Feature::UffdWp,
+        Op::Madvise { advice: Advice::PopulateRead | Advice::PopulateWrite, .. } => Feature::Populate,
+        _ => return None,
+    };
+    policy.lacks.has(feature).then_some(feature)
+}
+
+/// Whether some mapping of the program puts pages of a file there.
+fn is_of_a_file(program: &Program, area: Area) -> bool {
+    program.code.iter().any(|instr| match instr.op {
+        Op::Mmap { area: mapped, backing: Backing::File(_), .. } => {
+            mapped.start.0 < area.start.0 + area.len && area.start.0 < mapped.start.0 + mapped.len
+        }
+        _ => false,
+    })
+}
+
 fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress {
     match advice {
         Advice::Dontneed => zap::dontneed(cx),
-        Advice::PopulateRead | Advice::PopulateWrite if cx.policy.lacks.has(Feature::Populate) => {
-            Progress::Failed(Failure::EINVAL)
-        }
         Advice::PopulateRead | Advice::PopulateWrite => access::populate(cx, advice == Advice::PopulateWrite),
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => map::advise_fork(cx, advice),
         Advice::Free | Advice::Pageout | Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),

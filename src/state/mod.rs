@@ -121,7 +121,7 @@ impl<B: Size> State<B> {
     }
 
     /// Every frame with its folio, free ones among them.
-    pub fn folios(&self) -> impl Iterator<Item = (Pfn<B::Number>, &Folio<B::Number>)> {
+    pub fn folios(&self) -> impl ExactSizeIterator<Item = (Pfn<B::Number>, &Folio<B::Number>)> {
         self.folios.as_ref().iter().enumerate().map(|(at, folio)| (Pfn::at(at), folio))
     }
 

@@ -1,0 +1,174 @@
+//! Who did it: from what was seen back to the store it came from and the decision that let it happen.
+
+use super::report::Reading;
+use crate::ir::{Actor, Area, Op, Outcome, Program};
+use crate::observe::Seen;
+use crate::state::{Pfn, State};
+use crate::trace::{Decision, Event, What};
+use crate::types::{Pc, ProcId, Size, ValueId, Vpn};
+
+/// An observation that broke a promise.
+pub(super) struct Parties<'a> {
+    pub program: &'a Program,
+    pub pc: Pc,
+    pub page: u16,
+    pub seen: Seen,
+    /// Instructions that took effect so far, in order.
+    pub committed: &'a [Pc],
+}
+
+/// The invariant that an outcome at an instruction belongs to.
+pub(super) fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&'static str> {
+    let op = program.code[pc.idx()].op;
+    match (outcome, op) {
+        (Outcome::Leak, Op::Peek { .. }) => Some("I2"),
+        (Outcome::Leak, _) => Some("I1"),
+        (Outcome::Lost, Op::Peek { held }) => Some(coherence(program.taker(held.name).map(|instr| instr.op))),
+        (Outcome::Lost, _) => Some(coherence(last_dma(program, pc))),
+        (Outcome::Missed, Op::SoftDirty { .. }) => Some("I14"),
+        (Outcome::Missed | Outcome::Event(_), _) => Some("I13"),
+        (Outcome::Ok | Outcome::Breach(_) | Outcome::Fails(_) | Outcome::Copies(_), _) => None,
+    }
+}
+
+/// What coherence a reference was promised.
+fn coherence(taker: Option<Op>) -> &'static str {
+    match taker {
+        Some(Op::Pin { write: true, .. }) => "I3",
+        Some(Op::Pin { write: false, .. }) => "I4",
+        _ => "I5",
+    }
+}
+
+/// The reference that a device last wrote through before an instruction.
+fn last_dma(program: &Program, pc: Pc) -> Option<Op> {
+    program.code[..pc.idx()].iter().rev().find_map(|instr| match instr.op {
+        Op::Dma { held, .. } => program.taker(held.name).map(|taker| taker.op),
+        _ => None,
+    })
+}
+
+/// The frame that an instruction has just read from.
+pub(super) fn frame_shown<B: Size>(program: &Program, st: &State<B>, pc: Pc, page: u16) -> Option<Pfn<B::Number>> {
+    let op = program.code[pc.idx()].op;
+    match op {
+        Op::Peek { held } => {
+            let first = program.refs[held.name.idx()].first;
+            st.held()[usize::from(first + held.start + page)].pfn()
+        }
+        _ => op.area().and_then(|area| st.pte(area.proc, Vpn(area.start.0 + page)).target.pfn()),
+    }
+}
+
+/// The decision that let it happen: for a leak the last that kept or gave away the page shown, for a loss the last that
+/// parted the page shown from its twin. Where no such decision is about the page, the last about the address.
+pub(super) fn decision<'e>(
+    events: &'e [Event],
+    parties: &Parties<'_>,
+    outcome: Outcome,
+    shown: Option<u32>,
+) -> Option<(Pc, &'e Decision)> {
+    let decisions = || {
+        events.iter().rev().filter_map(|event| match &event.what {
+            What::Decision(decision) => Some((event.pc, decision)),
+            _ => None,
+        })
+    };
+    let about = |verdicts: &'static [&'static str], frame: u32| {
+        decisions().find(move |(_, decision)| decision.frame == Some(frame) && verdicts.contains(&decision.verdict))
+    };
+    let by_page = match (outcome, shown) {
+        (Outcome::Leak, Some(frame)) => about(&["reuse"], frame)
+            .or_else(|| about(&["share"], frame))
+            .or_else(|| about(&["take", "wp", "skip", "follow"], frame)),
+        (Outcome::Lost, Some(frame)) => {
+            let twin = events.iter().rev().find_map(|event| match event.what {
+                What::Copied { from, to, .. } if from == frame || to == frame => Some(from),
+                _ => None,
+            });
+            twin.and_then(|from| about(&["copy", "unshare"], from)).or_else(|| about(&["take"], frame))
+        }
+        _ => None,
+    };
+    let (proc, vpn) = address(parties)?;
+    by_page.or_else(|| decisions().find(|(_, decision)| decision.proc == proc && decision.vpn == vpn))
+}
+
+/// The last decision of an instruction.
+pub(super) fn last_decision(events: &[Event], pc: Pc) -> Option<(Pc, &Decision)> {
+    events.iter().rev().find_map(|event| match &event.what {
+        What::Decision(decision) if event.pc == pc => Some((pc, decision)),
+        _ => None,
+    })
+}
+
+/// The address that an observation is about: its own, or the one that the reference was taken at.
+fn address(parties: &Parties<'_>) -> Option<(ProcId, Vpn)> {
+    let at = |area: Area, page: u16| (area.proc, Vpn(area.start.0 + page));
+    match parties.program.code[parties.pc.idx()].op {
+        Op::Peek { held } => {
+            let area = parties.program.taker(held.name)?.op.area()?;
+            Some(at(area, held.start + parties.page))
+        }
+        op => op.area().map(|area| at(area, parties.page)),
+    }
+}
+
+/// What happened, with both parties.
+pub(super) fn sentence(parties: &Parties<'_>, outcome: Outcome, value: &Reading, promised: &[Reading]) -> String {
+    let instr = &parties.program.code[parties.pc.idx()];
+    let who = actor(parties.program, parties.program.tasks[instr.task.idx()]);
+    let through = match instr.op {
+        Op::Peek { held } => format!(" through {}", parties.program.refs[held.name.idx()].name),
+        Op::SoftDirty { .. } => " as its soft-dirty bit".to_owned(),
+        _ => String::new(),
+    };
+    let promised = promised.iter().map(text).collect::<Vec<_>>().join(" or ");
+    let from = match (outcome, last_store(parties)) {
+        (Outcome::Leak, Some(by)) => format!(", which {by} stored to a page of its own"),
+        (Outcome::Lost, Some(by)) => format!(", which is what {by} stored"),
+        _ => String::new(),
+    };
+    format!("{who} reads {}{through}{from}; promised was {promised}", text(value))
+}
+
+/// Who last stored one of the values seen.
+fn last_store(parties: &Parties<'_>) -> Option<String> {
+    let Seen::Words(words) = parties.seen else { return None };
+    let program = parties.program;
+    let by = parties
+        .committed
+        .iter()
+        .rev()
+        .find(|pc| stored(program.code[pc.idx()].op).is_some_and(|value| words.as_slice().contains(&value)))?;
+    Some(actor(program, program.tasks[program.code[by.idx()].task.idx()]))
+}
+
+/// The value that an operation stores.
+fn stored(op: Op) -> Option<ValueId> {
+    match op {
+        Op::Write { value, .. } | Op::Poke { value, .. } | Op::ProcessVmWritev { value, .. } => Some(value),
+        Op::DirectRead { value, .. } | Op::Dma { value, .. } | Op::UffdCopy { value, .. } => Some(value),
+        _ => None,
+    }
+}
+
+fn actor(program: &Program, actor: Actor) -> String {
+    match actor {
+        Actor::Thread { proc, thread: 1 } => program.procs[proc.idx()].clone(),
+        Actor::Thread { proc, thread } => format!("{}/{thread}", program.procs[proc.idx()]),
+        Actor::Kernel(_) => "the kernel".to_owned(),
+        Actor::Device => "the device".to_owned(),
+    }
+}
+
+fn text(reading: &Reading) -> String {
+    match reading {
+        Reading::Value(value) => value.to_string(),
+        Reading::Bit(bit) => u8::from(*bit).to_string(),
+        Reading::Mixed { rest, words } => {
+            let words: Vec<_> = words.iter().map(|(offset, value)| format!(", +{offset} {value}")).collect();
+            format!("{rest}{}", words.concat())
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What must hold in every state, whatever the program: the kernel's books and the rules that ownership rests on.
+//!
+//! Each is judged after every step outside a page-table lock section. Its id, sentence and source stand in [`ALL`] once, and
+//! a scenario in `corpus/canary/` breaks it under a policy no kernel had.
+
+use crate::engine;
+use crate::ir::{Op, Program};
+use crate::policy::Policy;
+use crate::state::{At, Fault, FolioFlags, Grab, Pfn, PteFlags, Slot, State, Target, VmaFlags};
+use crate::types::{Number, ProcId, Size, Table, ValueId, Vpn};
+
+/// A rule about every state.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Invariant {
+    /// Its number in the model's books: 7 for I7.
+    pub number: u8,
+    pub id: &'static str,
+    /// The rule, in a sentence.
+    pub says: &'static str,
+    /// Where the kernel states or relies on it.
+    pub source: &'static str,
+}
+
+const I6: Invariant = Invariant {
+    number: 6,
+    id: "I6",
+    says: "a writable pte of an anonymous page is its only mapping, and the page is marked exclusive where there is a mark",
+    source: "mm/memory.c do_swap_page and mm/rmap.c check it; every reuse decision relies on it",
+};
+const I7: Invariant = Invariant {
+    number: 7,
+    id: "I7",
+    says: "an anon-exclusive page has at most one mapping",
+    source: "include/linux/rmap.h folio_try_dup_anon_rmap_ptes: the mark goes before a second mapping comes",
+};
+const I8: Invariant = Invariant {
+    number: 8,
+    id: "I8",
+    says: "an anonymous page that is pinned and mapped is marked exclusive, where pins ask for it",
+    source: "mm/gup.c sanity_check_pinned_pages (b6a2619c60b4)",
+};
+const I9: Invariant = Invariant {
+    number: 9,
+    id: "I9",
+    says: "refcount, pincount and mapcount are what mappings, references and the page cache add up to",
+    source: "include/linux/mm.h folio_put, folio_expected_ref_count",
+};
+const I10: Invariant = Invariant {
+    number: 10,
+    id: "I10",
+    says: "the zero page is never writable and holds zeros",
+    source: "mm/memory.c do_wp_page: vm_normal_page knows no zero page, so a write copies",
+};
+const I13: Invariant = Invariant {
+    number: 13,
+    id: "I13",
+    says: "no pte is writable while userfaultfd write-protects it",
+    source: "include/linux/userfaultfd_k.h; mm/memory.c do_wp_page delivers the event",
+};
+const I14: Invariant = Invariant {
+    number: 14,
+    id: "I14",
+    says: "no pte is writable while soft-dirty tracking waits for its first store",
+    source: "Documentation/admin-guide/mm/soft-dirty.rst; mm/mprotect.c can_change_pte_writable",
+};
+const I20: Invariant = Invariant {
+    number: 20,
+    id: "I20",
+    says: "when fork copies a pinned page for the child, the parent's pte stays as it was",
+    source: "mm/memory.c copy_present_page (f3c64eda3e50)",
+};
+const I26: Invariant = Invariant {
+    number: 26,
+    id: "I26",
+    says: "an unshare fault keeps the uffd-wp and soft-dirty bits and leaves the pte read-only",
+    source: "mm/memory.c wp_page_copy with FAULT_FLAG_UNSHARE",
+};
+
+/// Every rule that is judged on states.
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I13, I14, I20, I26];
+
+/// A rule that does not hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Broken {
+    pub rule: &'static Invariant,
+    /// The page of an address space that shows it.
+    pub page: Option<(ProcId, Vpn)>,
+    /// Its frame, where the frame's own counts show it.
+    pub frame: Option<u32>,
+}
+
+impl Broken {
+    fn at(number: u8, proc: ProcId, vpn: Vpn) -> Option<Self> {
+        Some(Self { rule: rule(number), page: Some((proc, vpn)), frame: None })
+    }
+
+    fn of(number: u8, frame: usize) -> Option<Self> {
+        Some(Self { rule: rule(number), page: None, frame: Some(frame as u32) })
+    }
+}
+
+/// The rule of a number.
+///
+/// # Panics
+/// With `cowl bug:` where [`ALL`] has none.
+fn rule(number: u8) -> &'static Invariant {
+    ALL.iter().find(|rule| rule.number == number).expect("cowl bug: a rule that is not listed")
+}
+
+/// What the mappings and references of a frame add up to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+struct Count {
+    refs: u16,
+    pins: u16,
+    maps: u16,
+}
+
+/// Judges states of one program under one policy.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// How the page at each place of each named reference is counted, were it a page of its own.
+    how: Vec<Grab>,
+    has_bit: bool,
+    pins_ask_for_bit: bool,
+}
+
+impl Books {
+    /// What there is to know beforehand.
+    pub fn new(program: &Program, policy: &Policy) -> Self {
+        let mut how = vec![Grab::Get; program.held_pages()];
+        for instr in &program.code {
+            if let Some(name) = instr.op.takes() {
+                let decl = &program.refs[name.idx()];
+                let places = usize::from(decl.first)..usize::from(decl.first + decl.len);
+                how[places].fill(engine::counted_as(policy, instr.op));
+            }
+        }
+        let (has_bit, pins_ask_for_bit) = (engine::has_exclusive_bit(policy), engine::pins_ask_for_exclusive(policy));
+        Self { how, has_bit, pins_ask_for_bit }
+    }
+
+    /// The first rule that does not hold, if any.
+    pub fn broken<B: Size>(&self, st: &State<B>) -> Option<Broken> {
+        let mut counts = B::Frames::filled(st.folios().len());
+        self.count(st, counts.as_mut());
+        self.frames(st, counts.as_ref()).or_else(|| self.slots(st, counts.as_ref()))
+    }
+
+    fn count<B: Size>(&self, st: &State<B>, counts: &mut [Count]) {
+        let mut add = |target: Target<B::Number>, refs: u16, pins: u16, maps: u16| {
+            if let Target::Page(pfn) = target {
+                let count = &mut counts[pfn.idx()];
+                count.refs += refs;
+                count.pins += pins;
+                count.maps += maps;
+            }
+        };
+        st.slots().for_each(|(_, _, slot)| add(slot.pte.target, 1, 0, 1));
+        st.cached().iter().for_each(|target| add(*target, 1, 0, 0));
+        for (target, how) in st.held().iter().zip(&self.how) {
+            let pinned = u16::from(*how == Grab::Pin);
+            add(*target, 1 - pinned, pinned, 0);
+        }
+        for task in st.tasks() {
+            let zapped = u16::from(task.at == At::Zapped);
+            let pinned = u16::from(task.grab.1 == Grab::Pin);
+            add(task.grab.0, 1 - pinned, pinned, zapped);
+            match task.fault {
+                Fault::None | Fault::Start(_) => {}
+                Fault::InstallAnon { new } => add(Target::Page(new), 1, 0, 0),
+                Fault::Copying { seen, .. } => add(seen.target, 1, 0, 0),
+                Fault::Clearing { seen, new, .. } => {
+                    add(seen.target, 1, 0, 0);
+                    add(Target::Page(new), 1, 0, 0);
+                }
+                Fault::Installing { seen, new, .. } => {
+                    add(seen.target, 2, 0, 1);
+                    add(Target::Page(new), 1, 0, 0);
+                }
+                Fault::Putting { old } => add(old, 2, 0, 0),
+            }
+        }
+    }
+
+    fn frames<B: Size>(&self, st: &State<B>, counts: &[Count]) -> Option<Broken> {
+        for ((pfn, folio), count) in st.folios().zip(counts) {
+            let batch = u32::from(folio.flags.contains(FolioFlags::LRU_BATCH));
+            let refs = u32::from(count.refs) + batch;
+            let page = st.page(pfn);
+            let kept = (folio.refcount.get(), folio.pincount.get(), page.mapcount.get());
+            if kept != (refs, count.pins.into(), count.maps.into()) {
+                return Broken::of(9, pfn.idx());
+            }
+            if page.exclusive && 1 < count.maps {
+                return Broken::of(7, pfn.idx());
+            }
+            let pinned = folio.is_anon() && 0 < count.pins && 0 < count.maps;
+            if self.pins_ask_for_bit && pinned && !page.exclusive {
+                return Broken::of(8, pfn.idx());
+            }
+        }
+        None
+    }
+
+    fn slots<B: Size>(&self, st: &State<B>, counts: &[Count]) -> Option<Broken> {
+        if st.words(Target::Zero).as_ref().iter().any(|word| *word != ValueId(0)) {
+            return Some(Broken { rule: rule(10), page: None, frame: None });
+        }
+        let writable = st.slots().filter(|(_, _, slot)| slot.pte.flags.contains(PteFlags::WRITE));
+        writable.into_iter().find_map(|(proc, vpn, slot)| self.writable(st, counts, proc, vpn, slot))
+    }
+
+    fn writable<B: Size>(
+        &self,
+        st: &State<B>,
+        counts: &[Count],
+        proc: ProcId,
+        vpn: Vpn,
+        Slot { pte, vma }: &Slot<B::Number>,
+    ) -> Option<Broken> {
+        match pte.target {
+            Target::None => return None,
+            Target::Zero => return Broken::at(10, proc, vpn),
+            Target::Page(pfn) => {
+                let unmarked = self.has_bit && !st.page(pfn).exclusive;
+                if st.folio(pfn).is_anon() && (unmarked || 1 < counts[pfn.idx()].maps) {
+                    return Broken::at(6, proc, vpn);
+                }
+            }
+        }
+        if pte.flags.contains(PteFlags::UFFD_WP) && vma.flags.contains(VmaFlags::UFFD_WP) {
+            return Broken::at(13, proc, vpn);
+        }
+        if !pte.flags.contains(PteFlags::SOFT_DIRTY) && !vma.flags.contains(VmaFlags::SOFTDIRTY) {
+            return Broken::at(14, proc, vpn);
+        }
+        None
+    }
+
+    /// The first rule about a whole instruction that does not hold: `before` is the state when it started.
+    pub fn broken_by<B: Size>(program: &Program, op: Op, before: &State<B>, after: &State<B>) -> Option<Broken> {
+        match op {
+            Op::Fork { child } => {
+                let parent = program
+                    .code
+                    .iter()
+                    .find(|instr| instr.op == op)
+                    .and_then(|instr| program.tasks[instr.task.idx()].proc())?;
+                after.slots().filter(|(proc, _, _)| *proc == parent).find_map(|(_, vpn, slot)| {
+                    let copied = is_copy(slot.pte.target, after.pte(child, vpn).target);
+                    let changed = before.pte(parent, vpn) != slot.pte;
+                    if copied && changed { Broken::at(20, parent, vpn) } else { None }
+                })
+            }
+            Op::Vmsplice { area, .. } | Op::Get { area, write: false, .. } | Op::Pin { area, write: false, .. } => {
+                area.pages().find_map(|vpn| {
+                    let (was, is) = (before.pte(area.proc, vpn), after.pte(area.proc, vpn));
+                    let kept = PteFlags::UFFD_WP | PteFlags::SOFT_DIRTY;
+                    let lost = (was.flags & kept) - is.flags;
+                    let unshared = is_copy(was.target, is.target) && !is.flags.contains(PteFlags::WRITE);
+                    if unshared && !lost.is_empty() { Broken::at(26, area.proc, vpn) } else { None }
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether both are pages, and two.
+fn is_copy<N: Number>(old: Target<N>, new: Target<N>) -> bool {
+    matches!((old, new), (Target::Page(Pfn(old)), Target::Page(Pfn(new))) if old != new)
+}

@@ -1,0 +1,354 @@
+//! Runs a scenario under a policy beside the ideal world and says what it came to.
+
+use std::ops::ControlFlow;
+
+use super::assert::{self, Seens};
+use super::blame;
+use super::facts;
+use super::frames::Frames;
+use super::invariants::{Books, Broken};
+use super::report::{Observation, Reading, Run, Step, UnmetAssert, Verdict, Violation};
+use crate::engine;
+use crate::ideal::{EverHeld, Ideal, Promise};
+use crate::ir::{Ending, Outcome, Program, Scenario};
+use crate::observe::Seen;
+use crate::policy::Policy;
+use crate::run::{End, Watch, World, as_announced, drive};
+use crate::state::State;
+use crate::trace::{Event, Trace, What};
+use crate::types::{Large, Pc, ValueId, WordId};
+
+/// A policy and its place among those that lowering was given.
+#[derive(Clone, Copy)]
+pub struct Under<'a> {
+    pub policy: &'a Policy,
+    pub index: usize,
+}
+
+/// Runs a scenario under a policy. `traced` records the story step by step.
+///
+/// Races run one deterministic schedule ([`crate::run::drive`]), and the run says so.
+///
+/// # Panics
+/// Only with `cowl bug:`; the scenario must have come from lowering, which bounds it to [`Large`].
+pub fn judge(scenario: &Scenario, under: Under<'_>, traced: bool) -> Run {
+    let program = &scenario.program;
+    let mut judge = Judge::new(scenario, under, traced);
+    if let Some(feature) = first_lacking(program, under.policy) {
+        judge.run.verdict = Verdict::Skip(format!("this policy lacks {feature}"));
+        return judge.run;
+    }
+    let mut world = World::<Large, Trace>::new(program, under.policy, Trace::default());
+    drive(&mut world, &mut judge);
+    if judge.run.verdict == Verdict::Came(Outcome::Ok) && !judge.cut_short {
+        judge.asserts(&world, Pc::at(program.code.len()));
+    }
+    judge.finish()
+}
+
+/// What the program needs and the policy lacks, unless the line announces that it fails.
+fn first_lacking(program: &Program, policy: &Policy) -> Option<String> {
+    let missing = program
+        .code
+        .iter()
+        .find(|instr| instr.ending == Ending::Succeeds && engine::lacking(policy, program, instr.op).is_some())?;
+    engine::lacking(policy, program, missing.op).map(|feature| feature.to_string().replace('_', " "))
+}
+
+/// Watches a run.
+struct Judge<'a> {
+    scenario: &'a Scenario,
+    under: Under<'a>,
+    traced: bool,
+    ideal: Ideal<Large, EverHeld>,
+    frames: Frames,
+    /// Events renamed so far; those of the current line start at `line_start`.
+    renamed: usize,
+    line_start: usize,
+    events: Vec<Event>,
+    seens: Seens,
+    committed: Vec<Pc>,
+    next_assert: usize,
+    /// Lines that userfaultfd stopped as announced.
+    slept: Vec<Pc>,
+    books: Books,
+    /// The state when the present line started.
+    before: Option<State<Large>>,
+    /// Rules found broken; each is told once.
+    told: Vec<&'static str>,
+    cut_short: bool,
+    run: Run,
+}
+
+impl<'a> Judge<'a> {
+    fn new(scenario: &'a Scenario, under: Under<'a>, traced: bool) -> Self {
+        let program = &scenario.program;
+        let run = Run {
+            verdict: Verdict::Came(Outcome::Ok),
+            violations: Vec::new(),
+            unmet: Vec::new(),
+            copies: 0,
+            gratuitous: 0,
+            observations: Vec::new(),
+            steps: Vec::new(),
+            one_schedule: program.code.iter().any(|instr| instr.race.is_some()),
+        };
+        Self {
+            scenario,
+            under,
+            traced,
+            ideal: Ideal::new(program),
+            frames: Frames::default(),
+            renamed: 0,
+            line_start: 0,
+            events: Vec::new(),
+            seens: Seens::default(),
+            committed: Vec::new(),
+            next_assert: 0,
+            slept: Vec::new(),
+            books: Books::new(program, under.policy),
+            before: None,
+            told: Vec::new(),
+            cut_short: false,
+            run,
+        }
+    }
+
+    fn program(&self) -> &'a Program {
+        &self.scenario.program
+    }
+
+    fn violation(&mut self, violation: Violation) {
+        if self.run.verdict == Verdict::Came(Outcome::Ok) {
+            self.run.verdict = Verdict::Came(violation.outcome);
+        }
+        self.run.violations.push(violation);
+    }
+
+    /// Judges the assertions that stand before an instruction.
+    fn asserts(&mut self, world: &World<'_, Large, Trace>, pc: Pc) {
+        let asserts = &self.scenario.asserts;
+        while let Some(assert) = asserts.get(self.next_assert).filter(|assert| assert.at <= pc) {
+            self.next_assert += 1;
+            if assert.on.as_ref().is_some_and(|on| !on.contains(&self.under.index)) {
+                continue;
+            }
+            let moment = assert::Moment { program: self.program(), st: &world.st, seens: &self.seens, copies: self.run.copies };
+            if let Some(message) = assert::unmet(&moment, &assert.says) {
+                self.run.unmet.push(UnmetAssert { span: assert.span, message });
+            }
+        }
+    }
+
+    /// Holds what was seen of one page against the promise.
+    fn seen(&mut self, world: &World<'_, Large, Trace>, pc: Pc, page: u16, seen: Seen) {
+        let program = self.program();
+        let promise = self.ideal.apply(program, pc, page);
+        let Some(value) = Reading::of(program, seen) else { return };
+        let instr = &program.code[pc.idx()];
+        if let Some(name) = instr.observe {
+            self.seens.push(name, value.clone());
+        }
+        let promised = Reading::promised(program, &promise);
+        if !promise.allows(seen) {
+            let outcome = self.outcome_of(pc, page, promise, seen);
+            let parties = blame::Parties { program, pc, page, seen, committed: &self.committed };
+            let shown = blame::frame_shown(program, &world.st, pc, page).and_then(|pfn| self.frames.page(pfn));
+            let decision = blame::decision(&self.events, &parties, outcome, shown).map(|(pc, decision)| (pc, decision.clone()));
+            let message = blame::sentence(&parties, outcome, &value, &promised);
+            let invariant = blame::invariant(program, pc, outcome);
+            self.violation(Violation { outcome, invariant, pc, decision, message });
+        }
+        self.run.observations.push(Observation { pc, page, value, promised });
+    }
+
+    /// A leak where some word shows what this page never held, else a loss; a soft-dirty bit is missed.
+    fn outcome_of(&self, pc: Pc, page: u16, promise: Promise, seen: Seen) -> Outcome {
+        let (Seen::Words(words), Some(allowed)) = (seen, promise.allowed()) else { return Outcome::Missed };
+        let word = crate::observe::word_of(self.program().code[pc.idx()].op);
+        let ever = self.ideal.ever_held(self.program(), pc, page);
+        let leaks = |(nth, value): (usize, &ValueId)| {
+            let at = word.map_or(nth, WordId::idx);
+            !allowed.as_slice()[nth].contains(*value) && ever.is_some_and(|ever| !ever.0[at].contains(*value))
+        };
+        if words.as_slice().iter().enumerate().any(leaks) { Outcome::Leak } else { Outcome::Lost }
+    }
+
+    /// Counts copies and gives letters to the pages that the line left in page tables.
+    fn close_line(&mut self, world: &World<'_, Large, Trace>, pc: Pc, ended: String) {
+        self.frames.give_letters(&world.st);
+        let setup = self.program().code[pc.idx()].setup;
+        for event in &mut self.events[self.line_start..] {
+            match &mut event.what {
+                What::Copied { gratuitous, .. } if !setup => {
+                    self.run.copies += 1;
+                    self.run.gratuitous += u32::from(*gratuitous);
+                }
+                _ => {}
+            }
+        }
+        if self.traced {
+            let line = &self.events[self.line_start..];
+            let decisions = line.iter().filter_map(|event| match &event.what {
+                What::Decision(decision) => Some(decision.clone()),
+                _ => None,
+            });
+            let step = Step {
+                pc,
+                ended,
+                faults: line.iter().filter(|event| matches!(event.what, What::Fault { .. })).count() as u32,
+                decisions: decisions.collect(),
+                facts: facts::table(self.program(), &world.st, |pfn| self.frames.letter(pfn)),
+            };
+            self.run.steps.push(step);
+        }
+        self.line_start = self.events.len();
+    }
+
+    fn end_violation(&mut self, pc: Pc, end: End) {
+        let instr = &self.program().code[pc.idx()];
+        let announced = match instr.ending {
+            Ending::Succeeds => None,
+            Ending::Fails(failure) => Some(format!("`fails {failure}`")),
+            Ending::Event(event) => Some(format!("`event {event}`")),
+        };
+        let (outcome, message) = match (end, announced) {
+            (End::Finished, announced) => {
+                (Outcome::Missed, format!("{} was announced and did not come", announced.unwrap_or_default()))
+            }
+            (End::Failed(failure), _) => {
+                (Outcome::Fails(failure), format!("this fails with {failure}, which nothing announced"))
+            }
+            (End::Asleep(event), _) => {
+                (Outcome::Event(event), format!("userfaultfd stops this thread ({event}), which nothing announced"))
+            }
+            (End::Stuck | End::Exhausted(_), _) => return,
+        };
+        let decision = blame::last_decision(&self.events, pc).map(|(pc, decision)| (pc, decision.clone()));
+        let invariant = blame::invariant(self.program(), pc, outcome);
+        self.violation(Violation { outcome, invariant, pc, decision, message });
+    }
+
+    /// A rule does not hold: told once, with the decision last made about the page that shows it.
+    fn breach(&mut self, world: &World<'_, Large, Trace>, pc: Pc, broken: Broken) {
+        if self.told.contains(&broken.rule.id) {
+            return;
+        }
+        self.told.push(broken.rule.id);
+        let program = self.program();
+        let (proc, vpn) = match (broken.page, broken.frame) {
+            (Some(page), _) => page,
+            (None, frame) => {
+                let maps =
+                    |target: Option<crate::state::Pfn<u16>>| target.map(|pfn| pfn.idx() as u32) == frame && frame.is_some();
+                let mapped =
+                    world.st.slots().find(|(_, _, slot)| maps(slot.pte.target.pfn())).map(|(proc, vpn, _)| (proc, vpn));
+                mapped.or_else(|| program.code[pc.idx()].op.area().map(|area| (area.proc, area.start))).unwrap_or_default()
+            }
+        };
+        let about = self.events.iter().rev().find_map(|event| match &event.what {
+            What::Decision(decision) if (decision.proc, decision.vpn) == (proc, vpn) => Some((event.pc, decision.clone())),
+            _ => None,
+        });
+        let facts = facts::of(program, &world.st, proc, vpn, |_| None);
+        let message = format!(
+            "{}; {} is {}, {}exclusive, mapcount {}, refcount {}, pincount {}",
+            broken.rule.says,
+            facts::name(program, proc, vpn),
+            if facts.writable { "writable" } else { "read-only" },
+            if facts.exclusive { "" } else { "not " },
+            facts.mapcount,
+            facts.refcount,
+            facts.pincount,
+        );
+        let outcome = Outcome::Breach(broken.rule.number);
+        self.violation(Violation { outcome, invariant: Some(broken.rule.id), pc, decision: about, message });
+    }
+
+    fn finish(mut self) -> Run {
+        let number = |decision: &mut crate::trace::Decision, frames: &mut Frames| {
+            decision.frame = decision.frame.map(|page| frames.number(page));
+        };
+        for step in &mut self.run.steps {
+            step.decisions.iter_mut().for_each(|decision| number(decision, &mut self.frames));
+        }
+        for violation in &mut self.run.violations {
+            if let Some((_, decision)) = &mut violation.decision {
+                number(decision, &mut self.frames);
+            }
+        }
+        self.run
+    }
+}
+
+impl Watch<Large, Trace> for Judge<'_> {
+    fn starting(&mut self, world: &World<'_, Large, Trace>, pc: Pc) {
+        self.asserts(world, pc);
+        self.before = Some(world.st.clone());
+    }
+
+    fn stepped(&mut self, world: &World<'_, Large, Trace>, pc: Pc) {
+        self.frames.move_in(&world.st);
+        for event in &world.sink.events[self.renamed..] {
+            let mut event = event.clone();
+            self.frames.rename(&mut event);
+            self.events.push(event);
+        }
+        self.renamed = world.sink.events.len();
+        self.frames.move_out(&world.st);
+        let section = world.st.mms().iter().any(|mm| mm.ptl.is_some());
+        if !section && let Some(broken) = self.books.broken(&world.st) {
+            self.breach(world, pc, broken);
+        }
+    }
+
+    fn committed(&mut self, world: &World<'_, Large, Trace>, pc: Pc, page: u16, len: u16, seen: Seen) {
+        for page in page..page + len {
+            self.seen(world, pc, page, seen);
+        }
+        if self.committed.last() != Some(&pc) {
+            self.committed.push(pc);
+        }
+    }
+
+    fn ended(&mut self, world: &World<'_, Large, Trace>, pc: Pc, end: End) -> ControlFlow<()> {
+        let program = self.program();
+        let instr = &program.code[pc.idx()];
+        let woken = end == End::Finished && self.slept.contains(&pc);
+        let expected = woken || as_announced(instr.ending, end) || is_permitted(program, pc, end);
+        if !expected {
+            self.end_violation(pc, end);
+        }
+        let before = self.before.take();
+        if let Some(broken) = before.and_then(|before| Books::broken_by(program, instr.op, &before, &world.st)) {
+            self.breach(world, pc, broken);
+        }
+        self.close_line(world, pc, ended_text(end));
+        match end {
+            End::Asleep(_) => self.slept.push(pc),
+            End::Exhausted(what) => self.run.verdict = Verdict::Skip(format!("the model has not enough {what}")),
+            End::Stuck => {
+                self.run.verdict = Verdict::Skip("in the one schedule that was run, this waits for ever".to_owned());
+            }
+            End::Finished | End::Failed(_) => {}
+        }
+        let goes_on = end == End::Finished || (expected && matches!(end, End::Failed(_) | End::Asleep(_)));
+        self.cut_short = !goes_on;
+        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
+/// Inside a race an announced ending is permitted, not demanded: plain success is as good.
+fn is_permitted(program: &Program, pc: Pc, end: End) -> bool {
+    program.code[pc.idx()].race.is_some() && end == End::Finished
+}
+
+fn ended_text(end: End) -> String {
+    match end {
+        End::Finished => "ok".to_owned(),
+        End::Failed(failure) => format!("fails {failure}"),
+        End::Asleep(event) => format!("event {event}"),
+        End::Stuck => "waits".to_owned(),
+        End::Exhausted(what) => format!("not enough {what}"),
+    }
+}
