@@ -8,6 +8,7 @@ pub mod json;
 pub mod junit;
 pub mod ktap;
 mod look;
+pub mod policies;
 mod ranges;
 pub mod short;
 mod summary;
