@@ -6,6 +6,7 @@ pub mod invariants;
 pub mod place;
 pub mod promise;
 pub mod report;
+pub mod verdict;
 
 mod assert;
 mod blame;

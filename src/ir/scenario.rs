@@ -148,3 +148,19 @@ pub enum Outcome {
     /// Pages copied, `prepare` apart. Stands beside the others, not instead of them.
     Copies(u16),
 }
+
+/// As it is written behind `expect`: `leak`, `breach I7`, `event wp`, `copies 2`.
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outcome::Ok => f.write_str("ok"),
+            Outcome::Leak => f.write_str("leak"),
+            Outcome::Lost => f.write_str("lost"),
+            Outcome::Missed => f.write_str("missed"),
+            Outcome::Breach(number) => write!(f, "breach I{number}"),
+            Outcome::Event(event) => write!(f, "event {event}"),
+            Outcome::Fails(failure) => write!(f, "fails {failure}"),
+            Outcome::Copies(pages) => write!(f, "copies {pages}"),
+        }
+    }
+}
