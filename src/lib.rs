@@ -16,6 +16,7 @@ pub mod state;
 pub mod engine;
 pub mod ideal;
 
+pub mod lower;
 pub mod run;
 
 pub mod check;

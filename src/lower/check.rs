@@ -1,0 +1,161 @@
+//! Looks at items by themselves: prepares that may never run, `use` lines, lists.
+
+use super::book::{Body, Book, Prepare, counted, counted_are};
+use super::env::Env;
+use super::error::{Errors, ItemError, NameError, Place};
+use super::read;
+use crate::syntax::ast::{Block, Bound, KindRef, LineKind, Spanned, Word};
+
+/// Every prepare: its parameters, the shape of its lines, that none uses itself.
+pub(super) fn prepares<'a>(book: &Book<'a>, errors: &mut Errors) {
+    for (name, prepare) in &book.prepares {
+        match &prepare.body {
+            Body::Lines { params, block } => {
+                parameters(name, prepare.at, params, errors);
+                let env = Env::open(prepare.at.file, params);
+                lines(book, *block, &env, errors);
+            }
+            Body::List(kinds) => list(book, prepare, kinds, errors),
+        }
+    }
+    for name in book.prepares.keys() {
+        circle(book, name, errors);
+    }
+}
+
+fn parameters<'a>(name: &str, at: Place, params: &[Word<'a>], errors: &mut Errors) {
+    if params.is_empty() {
+        errors.report::<()>(at, ItemError::NoActor { name: name.to_owned(), at: at.label() });
+    }
+    for (idx, param) in params.iter().enumerate() {
+        let place = Place { file: at.file, span: param.span };
+        if let Some(first) = params[..idx].iter().find(|other| other.node == param.node) {
+            let first = Place { file: at.file, span: first.span }.beside(place);
+            let (what, help) = ("the parameter", "choose another name for the second".to_owned());
+            let again = place.label();
+            errors.report::<()>(place, NameError::ItemTwice { what, name: param.node.to_owned(), help, first, again });
+        }
+        if super::resolve::RESERVED.contains(&param.node) {
+            let name = param.node.to_owned();
+            errors.report::<()>(place, NameError::Reserved { name, what: "a parameter", at: place.label() });
+        }
+    }
+}
+
+/// The shape of lines whose parameters may come to be anything.
+fn lines<'a>(book: &Book<'a>, block: Block<'a>, env: &Env<'a>, errors: &mut Errors) {
+    for line in block.lines() {
+        match line.kind {
+            LineKind::Action(action) => {
+                read::statement(&action, env, errors);
+            }
+            LineKind::Race(block) => lines(book, block, env, errors),
+            LineKind::Use { name, args } => {
+                use_line(book, name, &args, env, errors);
+            }
+            // What can be wrong with an assertion needs names; the rest does not stand in a prepare.
+            LineKind::Assert(_) | LineKind::Title(_) | LineKind::Origin(_) => {}
+            LineKind::System(_) | LineKind::Expect(_) | LineKind::Setting { .. } => {}
+        }
+    }
+}
+
+/// That a `use` names a prepare and gives it what it takes.
+pub(super) fn use_line<'a>(
+    book: &Book<'a>,
+    name: Word<'a>,
+    args: &[Spanned<Bound<'a>>],
+    env: &Env<'a>,
+    errors: &mut Errors,
+) -> Option<()> {
+    let at = env.place(args.iter().fold(name.span, |span, arg| span.to(arg.span)));
+    if name.node == "over" {
+        if env.setup {
+            let (line, item) = ("`use over`", "a prepare");
+            let help = "write it in the scenario: only a scenario is over kinds of memory";
+            return errors.report(at, ItemError::Misplaced { line, item, help, at: at.label() });
+        }
+        return arguments(name.node, &["PROCESS"], args.len(), at, None, errors);
+    }
+    let known = book.prepare(name, env.place(name.span), errors)?;
+    let prepare = &book.prepares[known];
+    match &prepare.body {
+        Body::Lines { params, .. } => {
+            let params: Vec<&str> = params.iter().map(|param| param.node).collect();
+            arguments(name.node, &params, args.len(), at, Some(prepare.at), errors)
+        }
+        Body::List(_) => {
+            let (name, at) = (name.node.to_owned(), env.place(name.span));
+            let declared = prepare.at.beside(at);
+            errors.report(at, ItemError::ListUsed { name, at: at.label(), declared })
+        }
+    }
+}
+
+fn arguments(name: &str, params: &[&str], has: usize, at: Place, declared: Option<Place>, errors: &mut Errors) -> Option<()> {
+    if params.len() == has {
+        return Some(());
+    }
+    let help = format!("use {name}({})", params.join(", "));
+    let (wants, has) = (counted(params.len(), "argument"), counted_are(has));
+    let declared = declared.and_then(|declared| declared.beside(at));
+    errors.report(at, ItemError::Arguments { name: name.to_owned(), wants, has, help, at: at.label(), declared })
+}
+
+fn list<'a>(book: &Book<'a>, prepare: &Prepare<'a>, kinds: &[KindRef<'a>], errors: &mut Errors) {
+    for kind in kinds {
+        let at = Place { file: prepare.at.file, span: kind.span };
+        let Some(name) = book.prepare(kind.name, Place { file: prepare.at.file, span: kind.name.span }, errors) else {
+            continue;
+        };
+        if let (Body::List(_), false) = (&book.prepares[name].body, kind.args.is_empty()) {
+            let (wants, has) = (counted(0, "argument: it is a list"), counted_are(kind.args.len()));
+            let (help, declared) = (name.to_owned(), book.prepares[name].at.beside(at));
+            errors.report::<()>(at, ItemError::Arguments { name: name.to_owned(), wants, has, help, at: at.label(), declared });
+        }
+    }
+    book.kinds(kinds, prepare.at.file, errors);
+}
+
+/// Names that a prepare uses, and where.
+fn uses<'a>(book: &Book<'a>, name: &str) -> Vec<(&'a str, Place)> {
+    let Some(prepare) = book.prepares.get(name) else { return Vec::new() };
+    let file = prepare.at.file;
+    match &prepare.body {
+        Body::Lines { block, .. } => {
+            let uses = block.lines().filter_map(|line| match line.kind {
+                LineKind::Use { name, .. } => Some((name.node, Place { file, span: line.span })),
+                _ => None,
+            });
+            uses.collect()
+        }
+        Body::List(kinds) => kinds.iter().map(|kind| (kind.name.node, Place { file, span: kind.span })).collect(),
+    }
+}
+
+/// Reports a prepare that comes to use itself, at the line that closes the circle.
+fn circle<'a>(book: &Book<'a>, start: &'a str, errors: &mut Errors) {
+    let mut chain: Vec<(&'a str, std::vec::IntoIter<(&'a str, Place)>)> = vec![(start, uses(book, start).into_iter())];
+    let mut seen = std::collections::BTreeSet::from([start]);
+    while let Some((_, next)) = chain.last_mut() {
+        match next.next() {
+            None => {
+                chain.pop();
+            }
+            Some((name, at)) if name == start => {
+                // The first name of the circle in the order of the alphabet tells, so that each circle is told once.
+                if chain.iter().all(|(other, _)| start <= *other) {
+                    let names: Vec<&str> = chain.iter().map(|(name, _)| *name).chain([start]).collect();
+                    let chain = names.join(" → ");
+                    errors.report::<()>(at, ItemError::Recursive { name: start.to_owned(), chain, at: at.label() });
+                }
+                return;
+            }
+            Some((name, _)) => {
+                if seen.insert(name) {
+                    chain.push((name, uses(book, name).into_iter()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! A scenario item: its head, its lines once for each kind, its expectations.
+
+use super::book::{Book, Chosen};
+use super::check;
+use super::env::Env;
+use super::error::{Errors, ItemError, Place};
+use super::expect::{self, Around};
+use super::limits::{KINDS_MAX, PAGES_MAX};
+use super::near::Near;
+use super::scene::Scene;
+use super::unmodelled::unmodelled;
+use crate::ir::{Kind, Scenario, SwapDevice, System};
+use crate::syntax::ast::{Block, KindRef, LineKind, Operand, Text, Word};
+use crate::types::Span;
+
+/// A scenario as it stands in the text.
+pub(super) struct Item<'a> {
+    pub name: Word<'a>,
+    pub over: Vec<KindRef<'a>>,
+    pub body: Block<'a>,
+    pub span: Span,
+    pub broken: bool,
+}
+
+/// What stands in a scenario beside what happens.
+#[derive(Default)]
+struct Head<'a> {
+    title: Option<(String, Place)>,
+    origin: Option<(String, Place)>,
+    system: System,
+    hugetlb_at: Option<Place>,
+    swap_at: Option<Place>,
+    over_at: Option<Place>,
+    expects: Vec<expect::Line<'a>>,
+}
+
+/// One scenario for each kind. Those with a mistake are left out.
+pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors, warnings: &mut Errors) -> Vec<Scenario> {
+    let before = errors.len();
+    let head = head(book, item, errors);
+    let kinds = book.kinds(&item.over, 0, errors);
+    let at = Place { file: 0, span: item.name.span };
+    let blind = book.lacks_a_use(0, item.span);
+    match (item.over.first().zip(item.over.last()), head.over_at) {
+        (Some((first, last)), None) if !blind => {
+            let at = Place { file: 0, span: first.span.to(last.span) };
+            errors.report::<()>(at, ItemError::OverWithoutUse { at: at.label() });
+        }
+        (None, Some(at)) if !item.broken || !book.may_say("over") => {
+            errors.report::<()>(at, ItemError::UseWithoutOver { name: item.name.node.to_owned(), at: at.label() });
+        }
+        _ => {}
+    }
+    let chosen: Vec<Option<&Chosen>> = if item.over.is_empty() { vec![None] } else { kinds.iter().map(Some).collect() };
+    if item.over.is_empty() || !kinds.is_empty() {
+        race_of_one(item, warnings);
+    }
+    let mut made = Vec::new();
+    for kind in chosen.into_iter().take(KINDS_MAX) {
+        let scenario = one(book, item, &head, &kinds, kind, blind, errors);
+        if before == errors.len() && !item.broken {
+            made.extend(scenario);
+        }
+    }
+    let _ = at;
+    made
+}
+
+fn one<'a>(
+    book: &Book<'a>,
+    item: &Item<'a>,
+    head: &Head<'a>,
+    kinds: &[Chosen<'a>],
+    kind: Option<&Chosen<'a>>,
+    blind: bool,
+    errors: &mut Errors,
+) -> Option<Scenario> {
+    let before = errors.len();
+    let mut scene = Scene::new(book, errors, kinds, kind);
+    scene.world.blind = blind;
+    scene.program.system = head.system;
+    scene.block(item.body, &Env::scenario());
+    let (program, spans, asserts, stopped) = (scene.program, scene.spans, scene.asserts, scene.stopped);
+    if program.procs.is_empty() && before == errors.len() && !item.broken {
+        let at = Place { file: 0, span: item.name.span };
+        errors.report::<()>(at, ItemError::Empty { name: item.name.node.to_owned(), at: at.label() });
+    }
+    let has_race = program.code.iter().any(|instr| instr.race.is_some()) || item.broken;
+    let around = Around { book, kinds, kind: kind.map(|kind| &kind.kind), has_race, name: item.name.span };
+    let expects = expect::expects(&around, &head.expects, errors);
+    let text = |said: &Option<(String, Place)>| said.as_ref().map(|(text, _)| text.clone()).unwrap_or_default();
+    let made = Scenario {
+        name: item.name.node.to_owned(),
+        title: text(&head.title),
+        origin: text(&head.origin),
+        kind: kind.map(|kind| kind.kind.clone()),
+        program,
+        asserts,
+        expects,
+        span: item.name.span,
+        spans,
+    };
+    if !stopped {
+        refuse(&made, head, kind.map(|kind| &kind.kind), errors);
+    }
+    Some(made)
+}
+
+/// Says what of a scenario cannot be run yet: once, at the first such line.
+fn refuse(scenario: &Scenario, head: &Head, kind: Option<&Kind>, errors: &mut Errors) {
+    let Some((pc, what)) = unmodelled(&scenario.program).into_iter().next() else { return };
+    let at = match pc {
+        Some(pc) => Place { file: 0, span: scenario.spans[pc.idx()] },
+        None => head.hugetlb_at.or(head.swap_at).unwrap_or(Place { file: 0, span: scenario.span }),
+    };
+    let what = format!("{what}{}", kind.map_or(String::new(), |kind| format!(", which the kind `{kind}` needs,")));
+    let help = match kind {
+        Some(kind) => format!("drop `{kind}` from the kinds of `{}` for now", scenario.name),
+        None => "drop the line for now, or keep the scenario in a file of its own until it is".to_owned(),
+    };
+    errors.report::<()>(at, ItemError::NotModelledYet { what, help, at: at.label() });
+}
+
+/// Reads what is not done by anybody, and checks what does not depend on the kind.
+fn head<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors) -> Head<'a> {
+    let mut head = Head::default();
+    let env = Env::scenario();
+    let mut began = false;
+    for line in item.body.lines() {
+        let at = env.place(line.span);
+        match line.kind {
+            LineKind::Title(text) => text_once(&mut head.title, "the title", &text, at, errors),
+            LineKind::Origin(text) => text_once(&mut head.origin, "the origin", &text, at, errors),
+            LineKind::System(words) if began => {
+                let _ = words;
+                let (line, item) = ("`system`", "the middle of a scenario");
+                let help = "move it above the first line that does something";
+                errors.report::<()>(at, ItemError::Misplaced { line, item, help, at: at.label() });
+            }
+            LineKind::System(words) => system(&mut head, &words, at, errors),
+            LineKind::Expect(expect) => head.expects.push(expect::Line { expect, at }),
+            LineKind::Use { name, args } => {
+                began = true;
+                let fine = check::use_line(book, name, &args, &env, errors);
+                if name.node == "over" && fine.is_some() {
+                    match head.over_at {
+                        Some(first) => {
+                            let (first, again) = (first.beside(at), at.label());
+                            errors.report::<()>(at, ItemError::UseOverTwice { first, again });
+                        }
+                        None => head.over_at = Some(at),
+                    }
+                }
+            }
+            LineKind::Action(_) | LineKind::Race(_) => began = true,
+            LineKind::Assert(_) | LineKind::Setting { .. } => {}
+        }
+    }
+    head
+}
+
+fn text_once(said: &mut Option<(String, Place)>, what: &'static str, text: &Text, at: Place, errors: &mut Errors) {
+    match said {
+        Some((_, first)) => {
+            let (first, again) = (first.beside(at), at.label());
+            errors.report::<()>(at, ItemError::HeadTwice { what, first, again });
+        }
+        None => *said = Some((text.node.to_string(), at)),
+    }
+}
+
+/// `system hugetlb 2`, `system swap 8 [disk|zram]`
+fn system(head: &mut Head, words: &[Operand], line: Place, errors: &mut Errors) {
+    let word = |idx: usize| match words.get(idx) {
+        Some(Operand::Address(address)) => address.as_word().map(|word| word.node),
+        _ => None,
+    };
+    let number = |idx: usize| match words.get(idx) {
+        Some(Operand::Value(value)) if !value.node.text && value.node.bits <= PAGES_MAX as u64 => {
+            u16::try_from(value.node.bits).ok()
+        }
+        _ => None,
+    };
+    let mut refuse = |idx: usize, what: String, help: String| {
+        let at = Place { file: line.file, span: words.get(idx).map_or(line.span, Operand::span) };
+        errors.report::<()>(at, ItemError::Malformed { what, help, at: at.label() });
+    };
+    let device = match word(2) {
+        Some(said) => said.parse::<SwapDevice>().ok(),
+        None => Some(SwapDevice::default()),
+    };
+    let first = match (word(0), number(1)) {
+        (Some("hugetlb"), Some(pages)) if words.len() == 2 => {
+            head.system.hugetlb = Some(pages);
+            head.hugetlb_at.replace(line)
+        }
+        (Some("swap"), Some(slots)) if words.len() <= 3 && device.is_some() => {
+            head.system.swap = device.map(|device| (slots, device));
+            head.swap_at.replace(line)
+        }
+        (Some("swap"), Some(_)) => {
+            let help = Near::among(word(2).unwrap_or_default(), ["disk", "zram"]).or("");
+            return refuse(2, "swap is on a `disk` or on `zram`".to_owned(), help);
+        }
+        (Some("hugetlb"), Some(_)) => {
+            return refuse(2, "`system hugetlb` takes a number only".to_owned(), "drop it".to_owned());
+        }
+        (Some(said @ ("hugetlb" | "swap")), None) => {
+            let what = format!("`system {said}` takes a number of pages, {PAGES_MAX} at most");
+            return refuse(1, what, format!("write `system {said} 8`"));
+        }
+        (said, _) => {
+            let help = Near::among(said.unwrap_or_default(), ["hugetlb", "swap"]).or("");
+            return refuse(0, "`system` says how much `hugetlb` or `swap` there is".to_owned(), help);
+        }
+    };
+    if let Some(first) = first {
+        let (first, again) = (first.beside(line), line.label());
+        errors.report::<()>(line, ItemError::HeadTwice { what: "this part of the machine", first, again });
+    }
+}
+
+/// Warns of races in which nobody competes.
+fn race_of_one(item: &Item, warnings: &mut Errors) {
+    for line in item.body.lines() {
+        let LineKind::Race(block) = line.kind else { continue };
+        let mut actors: Vec<(&str, u64)> = Vec::new();
+        for line in block.lines() {
+            if let LineKind::Action(action) = line.kind {
+                actors.push((action.actor.node, action.thread.map_or(1, |thread| thread.node)));
+            }
+        }
+        actors.dedup();
+        if actors.len() == 1 && !item.broken {
+            let at = Place { file: 0, span: line.span };
+            warnings.report::<()>(at, ItemError::RaceOfOne { at: at.label() });
+        }
+    }
+}

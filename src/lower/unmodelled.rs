@@ -1,0 +1,83 @@
+//! What the engine cannot run yet. Later work deletes rows here and nowhere else.
+
+use crate::ir::{Advice, Backing, MemKind, Op, Program, UffdMode};
+use crate::types::Pc;
+
+/// Everything of a program that is not modelled yet: the instruction, or `None` for what the machine is said to have, and what it is.
+pub fn unmodelled(program: &Program) -> Vec<(Option<Pc>, &'static str)> {
+    let mut found = Vec::new();
+    if program.system.hugetlb.is_some() {
+        found.push((None, "a pool of huge pages"));
+    }
+    if program.system.swap.is_some() {
+        found.push((None, "swap"));
+    }
+    for (idx, instr) in program.code.iter().enumerate() {
+        if let Some(what) = operation(program, instr.op) {
+            found.push((Some(Pc::at(idx)), what));
+        }
+    }
+    found
+}
+
+fn operation(program: &Program, op: Op) -> Option<&'static str> {
+    match op {
+        Op::Mmap { area, backing, .. } => mapping(program, program.mems[area.mem.idx()].kind, backing),
+        Op::Madvise { advice, .. } => madvise(advice),
+        Op::UffdRegister { mode, .. } => match mode {
+            UffdMode::Wp => None,
+            UffdMode::WpAsync => Some("asynchronous write protection by userfaultfd"),
+            UffdMode::Missing => Some("userfaultfd for missing pages"),
+            UffdMode::Minor => Some("userfaultfd for minor faults"),
+        },
+        Op::Mremap { .. } => Some("`mremap`"),
+        Op::UffdCopy { .. } => Some("`uffd copy`"),
+        Op::UffdZeropage { .. } => Some("`uffd zeropage`"),
+        Op::UffdContinue { .. } => Some("`uffd continue`"),
+        Op::UffdMove { .. } => Some("`uffd move`"),
+        Op::Pageout { .. } => Some("`pageout`"),
+        Op::Swapin { .. } => Some("`swapin`"),
+        Op::Swapoff => Some("`swapoff`"),
+        Op::Migrate { .. } => Some("`migrate`"),
+        Op::KsmMerge { .. } => Some("`ksm_merge`"),
+        Op::KsmUnmerge { .. } => Some("`ksm_unmerge`"),
+        Op::SplitPmd { .. } => Some("`split_pmd`"),
+        Op::SplitFolio { .. } => Some("`split_folio`"),
+        Op::Collapse { .. } => Some("`collapse`"),
+        Op::NumaHint { .. } => Some("`numa_hint`"),
+        Op::Munmap { .. } | Op::Mprotect { .. } | Op::Name { .. } | Op::Write { .. } | Op::Read { .. } => None,
+        Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
+        Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
+        Op::DirectRead { .. } | Op::DirectWrite { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Put { .. } => None,
+        Op::Pin { .. } | Op::Unpin { .. } | Op::UffdWp { .. } | Op::UffdUnwp { .. } => None,
+        Op::Peek { .. } | Op::Dma { .. } | Op::Hold { .. } | Op::Drop { .. } | Op::LruAdd { .. } | Op::Drain => None,
+    }
+}
+
+fn mapping(program: &Program, kind: MemKind, backing: Backing) -> Option<&'static str> {
+    match (kind, backing) {
+        (MemKind::Thp, _) => Some("a THP"),
+        (MemKind::Mthp { .. }, _) => Some("a large folio below the size of a PMD"),
+        (MemKind::Hugetlb { .. }, _) => Some("hugetlb memory"),
+        (MemKind::Pages, Backing::Special) => Some("special memory"),
+        (MemKind::Pages, Backing::Device) => Some("ZONE_DEVICE memory"),
+        (MemKind::Pages, Backing::File(file)) if !program.files[file.idx()].name.is_empty() => Some("a mapping of a file"),
+        (MemKind::Pages, Backing::File(_) | Backing::Anon) => None,
+    }
+}
+
+fn madvise(advice: Advice) -> Option<&'static str> {
+    match advice {
+        Advice::Dontneed | Advice::PopulateRead | Advice::PopulateWrite => None,
+        Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => None,
+        Advice::Free => Some("`madvise free`"),
+        Advice::Pageout => Some("`madvise pageout`"),
+        Advice::Hugepage => Some("`madvise hugepage`"),
+        Advice::Nohugepage => Some("`madvise nohugepage`"),
+        Advice::Collapse => Some("`madvise collapse`"),
+        Advice::Mergeable => Some("`madvise mergeable`"),
+        Advice::Unmergeable => Some("`madvise unmergeable`"),
+        Advice::GuardInstall => Some("`madvise guard_install`"),
+        Advice::GuardRemove => Some("`madvise guard_remove`"),
+    }
+}
