@@ -26,6 +26,7 @@ pub mod diag;
 
 pub mod render;
 
+pub mod campaign;
 pub mod cli;
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+//! Campaigns: what must hold whatever the input.
+
+pub mod claims;
