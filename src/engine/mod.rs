@@ -14,6 +14,8 @@ mod map;
 mod prot;
 mod read_only;
 mod step;
+#[cfg(test)]
+mod tests;
 mod through;
 mod transient;
 mod wp;
