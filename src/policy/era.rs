@@ -196,17 +196,17 @@ pub const V7_3: Policy = Policy {
 /// The newest release.
 pub const LATEST: Policy = V7_3;
 
-/// linux-5.10.y late in its life: 5.9 with K14, K16, K17, K22, K31 and the fixes of B21, B22 and B35 taken back; K13 still shares.
+/// linux-5.10.y late in its life: 5.9 with K14, K16, K17, K22, K31 and the fixes of B21 and B35 taken back; K13 still shares.
 ///
-/// `semantics.md` 2.2 does not name K31 here; `do_wp_page` of such a tree flushes (6ce64428d620 went to stable). B36 is there: its
-/// `set_pmd_migration_entry` does not look at uffd-wp.
+/// `semantics.md` 2.2 does not name K31 here; `do_wp_page` of such a tree flushes (6ce64428d620 went to stable). B22 and B36 are
+/// there: its `migrate_vma_collect_pmd` still flushes behind the lock, and its `set_pmd_migration_entry` does not look at uffd-wp.
 pub const V5_10_STABLE: Policy = Policy {
     fork_seq: ForkSeq::On,
     clear_refs_pinned: ClearRefsPinned::Skip,
     clear_refs_lock: ClearRefsLock::MmapLockWrite,
     swapout_pinned: SwapoutPinned::SkipIfMaybePinned,
     uffd_wp_tlb: UffdWpTlb::On,
-    defects: V5_9.defects.without(&[Defect::B21, Defect::B22, Defect::B35]),
+    defects: V5_9.defects.without(&[Defect::B21, Defect::B35]),
     ..V5_9
 };
 

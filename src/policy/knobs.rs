@@ -279,8 +279,9 @@ answer! {
         /// Also in a private one, if its page is exclusive and the pte dirty.
         #[strum(props(since = "6.0", commits = "64fe24a3e05e, 76aefad628aa"))]
         ExclDirty,
-        /// Also in a private one, if its page is exclusive. The commit is the one before 7ea7e333842e.
-        #[strum(props(since = "6.2", commits = "7ea7e333842e"))]
+        /// Also in a private one, if its page is exclusive, clean or not. The commit, "mm/mprotect: allow clean exclusive anon pages to
+        /// be writable", stands next to 7ea7e333842e; its id is not verified.
+        #[strum(props(since = "6.2"))]
         Excl,
     }
 }

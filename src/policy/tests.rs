@@ -84,7 +84,7 @@ type Settings = &'static [(&'static str, &'static [&'static str])];
 const OTHERS: &[(&str, &str, Settings)] = &[
     ("linux-5.10-stable", "linux-5.9", &[
         ("fork_seq", &["on"]), ("clear_refs_pinned", &["skip"]), ("clear_refs_lock", &["mmap_lock_write"]),
-        ("swapout_pinned", &["skip_if_maybe_pinned"]), ("uffd_wp_tlb", &["on"]), ("defect", &["B22b", "B36"]),
+        ("swapout_pinned", &["skip_if_maybe_pinned"]), ("uffd_wp_tlb", &["on"]), ("defect", &["B22", "B22b", "B36"]),
     ]),
     ("linux-6.1-stable", "linux-6.1", &[
         ("zero_pin", &["not_counted"]), ("hugetlb_force_write", &["rejected"]), ("defect", &["none"]),
