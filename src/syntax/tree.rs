@@ -79,6 +79,12 @@ impl Kind {
         Kind::Broken < self && self < Kind::Name
     }
 
+    /// Its text counts. That of a kind of memory and of what is above a word may have blanks in it.
+    #[cfg(test)]
+    pub(super) fn is_word(self) -> bool {
+        Kind::Setting < self && self < Kind::Open && self != Kind::Memory
+    }
+
     pub(super) fn is_layout(self) -> bool {
         Kind::Close < self
     }
@@ -107,13 +113,24 @@ pub(super) struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    fn cut(self, from: usize, to: usize) -> Self {
+    pub fn cut(self, from: usize, to: usize) -> Self {
         Self { text: self.text, nodes: &self.nodes[from..to] }
     }
 
     /// The text of a span.
     pub fn str(self, span: Span) -> &'a str {
         &self.text[span.start as usize..span.end as usize]
+    }
+
+    /// Nothing but blanks stands before it on its line.
+    pub fn begins_line(self, span: Span) -> bool {
+        let before = &self.text[..span.start as usize];
+        before.trim_end_matches([' ', '\t']).ends_with('\n')
+    }
+
+    /// A line ends somewhere between two places.
+    pub fn breaks(self, from: u32, to: u32) -> bool {
+        self.text[from as usize..to as usize].contains('\n')
     }
 }
 

@@ -94,7 +94,7 @@ scenario wp-event {
 }
 "##;
 
-const ALL: [&str; 6] = [VMSPLICE, CLEAR_REFS, GUP_FAST, KINDS, POLICY, PARTS];
+pub(super) const ALL: [&str; 6] = [VMSPLICE, CLEAR_REFS, GUP_FAST, KINDS, POLICY, PARTS];
 
 #[test]
 fn every_example_of_the_language_page_is_read() {

@@ -1,3 +1,4 @@
 //! What is read, what is refused, and how it is laid out.
 
 mod examples;
+mod layout;
