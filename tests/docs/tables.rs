@@ -1,7 +1,6 @@
 //! Tables of the book that are made from the code's own.
 
 use cowl::ir::{Gives, OPS, OpInfo, Slot};
-use cowl::policy::KNOBS;
 use cowl::types::{Large, Size, Small};
 
 /// A page with everything between `<!-- generated: NAME -->` and `<!-- end -->` made anew.
@@ -22,7 +21,6 @@ pub fn renew(page: &str) -> String {
 fn table(name: &str) -> String {
     match name {
         "verbs" => verbs(),
-        "knobs" => knobs(),
         "sizes" => sizes(),
         _ => panic!("there is no table `{name}`"),
     }
@@ -65,21 +63,6 @@ fn statement(info: &OpInfo) -> String {
         Gives::Target => "-> A".into(),
     });
     words.join(" ").trim_end().to_owned()
-}
-
-fn knobs() -> String {
-    let mut out = String::new();
-    for knob in KNOBS {
-        let home = knob.home().map_or("not built yet".into(), |home| format!("`{home}`"));
-        out += &format!("### {} `{}`\n\n{} Home: {home}.\n\n", knob.number(), knob.name, knob.question());
-        out += "| value | what it does | since | commits |\n|---|---|---|---|\n";
-        for value in knob.values() {
-            let since = if value.proposed.is_empty() { value.since } else { value.proposed };
-            out += &format!("| `{}` | {} | {since} | {} |\n", value.name, cell(value.doc), value.commits);
-        }
-        out.push('\n');
-    }
-    out.trim_end().to_owned() + "\n"
 }
 
 fn sizes() -> String {
