@@ -3,6 +3,7 @@ use crate::types::ValueSet;
 
 /// What one page's part of an operation may show.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(clippy::large_enum_variant)] // Sets are rare, and nothing is allocated while operations run.
 pub enum Promise {
     /// It shows nothing, or nothing was promised of it.
     Nothing,

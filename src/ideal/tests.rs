@@ -1,7 +1,7 @@
 use super::sample::*;
 use super::*;
 use crate::observe::Seen;
-use crate::types::{FileId, Large, TaskId, Vpn};
+use crate::types::{FileId, Large, TaskId};
 
 /// What each instruction of a program may show.
 fn run<B: Size>(code: &[(TaskId, Op)]) -> (Vec<Promise>, Ideal<B>) {

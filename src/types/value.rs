@@ -125,6 +125,30 @@ impl ValueSet {
 
     /// Its members, lowest id first.
     pub fn iter(&self) -> impl Iterator<Item = ValueId> + '_ {
-        (0..=u8::MAX).map(ValueId).filter(|value| self.contains(*value))
+        self.0.iter().zip(0_u8..).flat_map(|(part, nth)| {
+            let mut left = *part;
+            std::iter::from_fn(move || {
+                let lowest = (left != 0).then(|| left.trailing_zeros() as u8)?;
+                left &= left - 1;
+                Some(ValueId(64 * nth + lowest))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_lists_what_was_put_in_lowest_first() {
+        let ids = [255, 0, 64, 63, 127, 128, 1].map(ValueId);
+        let mut set = ValueSet::default();
+        ids.iter().for_each(|id| set.insert(*id));
+        let mut sorted = ids;
+        sorted.sort();
+        assert_eq!(set.iter().collect::<Vec<_>>(), sorted);
+        assert_eq!((set.len(), set.is_empty(), ValueSet::default().is_empty()), (7, false, true));
+        assert_eq!(ValueSet::low(0b101).union(ValueSet::one(ValueId(64))).len(), 3);
     }
 }
