@@ -1,19 +1,35 @@
 //! The facade: text in, facts out. The command line, the editor and the browser ask here and nowhere deeper.
 
-use crate::check::report::ScenarioReport;
-use crate::diag::{Finding, Place, Source};
+use std::collections::BTreeSet;
+
+use crate::check::promise::contradictions;
+use crate::check::report::{PolicyResult, Run, ScenarioReport, Verdict};
+use crate::check::verdict::expected;
+use crate::check::{Under, judge};
+use crate::diag::{Finding, Place, Severity, Source};
 use crate::ir::Scenario;
+use crate::lower::{Include, Included, Lowered, lower};
+use crate::policy::{self, Kind, Policy, RangeError, nearest};
+use crate::syntax::ast::ItemKind;
+use crate::syntax::parse;
 use crate::trace::Decision;
 use crate::types::{Pc, Span};
+
+/// Pages of an address space up to which a run is told a second time to say how others decided: a story of large memory is long.
+const CONTRAST_PAGES_MAX: u16 = 64;
 
 /// What one file came to.
 #[derive(Clone, Debug, Default)]
 pub struct FileReport {
     /// The file itself, then those it takes in by `use`.
     pub sources: Vec<Source>,
-    /// Mistakes, in order of their places. Where there is one, nothing ran.
+    /// Mistakes and warnings, in order of file and place. Where there is a mistake, nothing ran.
     pub findings: Vec<Finding>,
-    /// Its scenarios, one entry for each kind of memory, in their order.
+    /// The names of all scenarios that it declares.
+    pub declared: Vec<String>,
+    /// The names of all policies it knows: the built-in ones, then those it defines or takes in.
+    pub policies: Vec<String>,
+    /// Its scenarios, one entry for each kind of memory, in their order; of those that were not asked for, none.
     pub scenarios: Vec<Judged>,
 }
 
@@ -26,10 +42,28 @@ pub struct Judged {
     pub contrasts: Vec<Option<(Pc, Decision)>>,
 }
 
+/// What is wanted of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Names and ranges of policies; empty for all. A file runs under those it knows: see [`unknown_policy`].
+    pub policies: &'a [String],
+    /// One scenario; all where `None`.
+    pub scenario: Option<&'a str>,
+    /// With the story of each run.
+    pub steps: bool,
+    /// With the decisions that kept others from going wrong.
+    pub contrasts: bool,
+}
+
 impl FileReport {
     /// The path as it was given.
     pub fn path(&self) -> &str {
         self.sources.first().map_or("", |source| &source.path)
+    }
+
+    /// Whether it has a mistake.
+    pub fn failed(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Where an instruction, an expectation or an assertion stands. All stand in the file itself: what a used file gave stands
@@ -57,4 +91,211 @@ impl Judged {
             None => self.report.name.clone(),
         }
     }
+}
+
+/// The mistakes of a file; its scenarios are there, and nothing ran.
+pub fn check(source: Source, include: &mut Include) -> FileReport {
+    let (mut report, lowered) = read(source, include);
+    report.scenarios = lowered.scenarios.into_iter().map(|scenario| unjudged(scenario, Vec::new())).collect();
+    report
+}
+
+/// Runs the scenarios of a file under the policies asked for. Where it has a mistake nothing runs.
+pub fn run(source: Source, include: &mut Include, options: &Options<'_>) -> FileReport {
+    let (mut report, lowered) = read(source, include);
+    if report.failed() {
+        return report;
+    }
+    let users = lowered.policies.iter().map(|user| (user.name.as_str(), user.policy));
+    let all: Vec<_> = policy::builtin().iter().map(|named| (named.name, named.policy)).chain(users).collect();
+    let asked = match places(options.policies, &report.policies) {
+        Ok(places) => places,
+        Err(_) => return report, // Said by `unknown_policy`.
+    };
+    for scenario in lowered.scenarios {
+        if options.scenario.is_none_or(|name| name == scenario.name) && !asked.is_empty() {
+            report.scenarios.push(judged(scenario, &all, &asked, options));
+        }
+    }
+    report
+}
+
+/// The text in canonical layout, behind the text as it was.
+///
+/// # Errors
+/// Where the text cannot be read: its mistakes.
+pub fn format(source: Source) -> Result<(String, String), FileReport> {
+    let (_file, mistakes) = parse(&source.text);
+    if mistakes.is_empty() {
+        let after = source.text.clone(); // FORMAT
+        return Ok((source.text, after));
+    }
+    let findings = mistakes.iter().map(|mistake| Finding::from_diagnostic(0, mistake)).collect();
+    Err(FileReport { sources: vec![source], findings, ..FileReport::default() })
+}
+
+/// The names of all releases, oldest first: what ranges are made of.
+pub fn releases() -> Vec<String> {
+    let releases = policy::builtin().iter().filter(|named| matches!(named.kind, Kind::Release(..)));
+    releases.map(|named| named.name.to_owned()).collect()
+}
+
+/// The mistake in the policies asked for, if no file knows one of them.
+pub fn unknown_policy(files: &[FileReport], options: &Options<'_>) -> Option<Finding> {
+    let known: BTreeSet<&str> = files.iter().flat_map(|file| file.policies.iter().map(String::as_str)).collect();
+    let builtin = policy::builtin().iter().map(|named| named.name);
+    let known: Vec<&str> = builtin.clone().chain(known.into_iter().filter(|name| policy::find(name).is_none())).collect();
+    options.policies.iter().find_map(|word| match split(word) {
+        Asked::All => None,
+        Asked::One(name) if known.contains(&name) || policy::find(name).is_some() => None,
+        Asked::One(name) => {
+            let help = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`cowl policies` lists those there are; a file's own are known in it alone".to_owned(),
+            };
+            Some(Finding::error("cowl::policy::unknown", format!("there is no policy `{name}`"), help))
+        }
+        Asked::Range(from, to) => {
+            let error = policy::range(from, to).err()?;
+            Some(Finding::error("cowl::policy::range", error.to_string(), error.help()))
+        }
+    })
+}
+
+/// The mistake in the scenario asked for, if no file declares it.
+pub fn unknown_scenario(files: &[FileReport], options: &Options<'_>) -> Option<Finding> {
+    let wanted = options.scenario?;
+    let declared: BTreeSet<&str> = files.iter().flat_map(|file| file.declared.iter().map(String::as_str)).collect();
+    if declared.contains(wanted) {
+        return None;
+    }
+    let help = match (nearest(wanted, declared.iter().copied()), declared.len()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, 1..=8) => {
+            format!("there are {}", declared.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
+        (None, _) => String::new(),
+    };
+    Some(Finding::error("cowl::input::unknown_scenario", format!("there is no scenario `{wanted}`"), help))
+}
+
+/// Reads a text as far as it can be read, and lists what is wrong with it.
+fn read(source: Source, include: &mut Include) -> (FileReport, Lowered) {
+    let (file, syntax) = parse(&source.text);
+    let (mut lowered, mistakes) = lower(&source.path, &file, &syntax, include);
+    let mut findings: Vec<_> = syntax.iter().map(|mistake| Finding::from_diagnostic(0, mistake)).collect();
+    findings.extend(mistakes.iter().map(|mistake| Finding::from_diagnostic(mistake.file, &mistake.error)));
+    findings.extend(lowered.warnings.iter().map(|mistake| Finding::from_diagnostic(mistake.file, &mistake.error).warning()));
+    for scenario in &lowered.scenarios {
+        let contradicted = contradictions(scenario).claims;
+        findings.extend(contradicted.iter().map(|claim| Finding::from_diagnostic(0, claim)));
+    }
+    findings.sort_by_key(|finding| (finding.file, finding.labels.first().map_or(0, |label| label.span.start)));
+    findings.dedup(); // A claim may be contradicted for each kind of memory.
+    let names = file.items().filter_map(|item| match item.kind {
+        ItemKind::Scenario { name, .. } => Some(name.node.to_owned()),
+        _ => None,
+    });
+    let declared = names.collect();
+    let builtin = policy::builtin().iter().map(|named| named.name.to_owned());
+    let policies = builtin.chain(lowered.policies.iter().map(|user| user.name.clone())).collect();
+    let used = std::mem::take(&mut lowered.files);
+    let sources = [source].into_iter().chain(used.into_iter().map(|Included { name, text }| Source::new(name, text)));
+    (FileReport { sources: sources.collect(), findings, declared, policies, scenarios: Vec::new() }, lowered)
+}
+
+fn unjudged(scenario: Scenario, results: Vec<PolicyResult>) -> Judged {
+    let report = ScenarioReport {
+        name: scenario.name.clone(),
+        kind: scenario.kind.as_ref().map(ToString::to_string),
+        title: scenario.title.clone(),
+        origin: scenario.origin.clone(),
+        results,
+    };
+    Judged { contrasts: vec![None; report.results.len()], scenario, report }
+}
+
+fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: &Options<'_>) -> Judged {
+    let results = asked.iter().map(|index| {
+        let (name, policy) = &all[*index];
+        let run = judge(&scenario, Under { policy, index: *index }, options.steps);
+        let spoken_of = scenario.expects.iter().filter(|expect| expect.on.contains(index));
+        let expected = spoken_of.map(|expect| expected(expect, &run)).collect();
+        PolicyResult { policy: (*name).to_owned(), run, expected }
+    });
+    let results = results.collect();
+    let mut judged = unjudged(scenario, results);
+    if options.contrasts {
+        contrasts(&mut judged, all, asked);
+    }
+    judged
+}
+
+/// Where one policy went wrong by a decision, where did those part from it under which all went well?
+fn contrasts(judged: &mut Judged, all: &[(&str, Policy)], asked: &[usize]) {
+    let decided = |result: &PolicyResult| result.run.violations.first().is_some_and(|violation| violation.decision.is_some());
+    let Some(wrong) = judged.report.results.iter().position(decided) else { return };
+    if CONTRAST_PAGES_MAX < judged.scenario.program.pages {
+        return;
+    }
+    let told = |place: usize| judge(&judged.scenario, Under { policy: &all[asked[place]].1, index: asked[place] }, true);
+    let wrong = told(wrong);
+    let parted =
+        |(place, result): (usize, &PolicyResult)| if went_well(&result.run) { parting(&wrong, &told(place)) } else { None };
+    judged.contrasts = judged.report.results.iter().enumerate().map(parted).collect();
+}
+
+fn went_well(run: &Run) -> bool {
+    run.violations.is_empty() && matches!(run.verdict, Verdict::Came(_))
+}
+
+/// The first decision that `well` made otherwise than `wrong`: another rule was asked, or the same one said something else.
+fn parting(wrong: &Run, well: &Run) -> Option<(Pc, Decision)> {
+    let alike = |a: &Decision, b: &Decision| (a.rule, a.verdict) == (b.rule, b.verdict);
+    well.steps.iter().zip(&wrong.steps).find_map(|(well, wrong)| {
+        let mut others = wrong.decisions.iter();
+        let other = well.decisions.iter().find(|decision| !others.next().is_some_and(|other| alike(decision, other)))?;
+        Some((well.pc, other.clone()))
+    })
+}
+
+/// A name or a range, as it was asked for.
+enum Asked<'a> {
+    All,
+    One(&'a str),
+    Range(Option<&'a str>, Option<&'a str>),
+}
+
+fn split(word: &str) -> Asked<'_> {
+    let end = |word: &'_ str| !word.is_empty();
+    match (word.trim(), word.trim().split_once("..")) {
+        ("all", _) => Asked::All,
+        (_, Some((from, to))) => Asked::Range(Some(from).filter(|word| end(word)), Some(to).filter(|word| end(word))),
+        (name, None) => Asked::One(name),
+    }
+}
+
+/// The places among `known` of the policies asked for, in their order there; all where none is asked for.
+///
+/// # Errors
+/// Where a range means nothing. A name that is not known is passed over.
+fn places(asked: &[String], known: &[String]) -> Result<Vec<usize>, RangeError> {
+    if asked.is_empty() {
+        return Ok((0..known.len()).collect());
+    }
+    let mut places = BTreeSet::new();
+    for word in asked {
+        match split(word) {
+            Asked::All => places.extend(0..known.len()),
+            Asked::One(name) => {
+                let name = policy::find(name).map_or(name, |named| named.name); // `latest`.
+                places.extend(known.iter().position(|known| known == name));
+            }
+            Asked::Range(from, to) => {
+                let range = policy::range(from, to)?;
+                places.extend(range.iter().filter_map(|named| known.iter().position(|known| known == named.name)));
+            }
+        }
+    }
+    Ok(places.into_iter().collect())
 }

@@ -162,13 +162,12 @@ pub struct Fmt {
 
 #[derive(Args, Debug)]
 pub struct Explain {
-    /// The file, or `-` for standard input
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub file: PathBuf,
+    #[command(flatten)]
+    pub inputs: Inputs,
     /// The policy; the newest release if left out
     #[arg(long, short, default_value = "latest", value_name = "P")]
     pub policy: String,
-    /// The scenario; needed where the file has several
+    /// Only the scenario of this name
     #[arg(long, short, value_name = "NAME")]
     pub scenario: Option<String>,
 }

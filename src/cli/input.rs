@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use crate::diag::Finding;
+use crate::diag::{Finding, Source};
+use crate::lower::Included;
 use crate::policy::nearest;
 
 /// The largest text that is read, in bytes; places are 32-bit and what is read stays in memory.
@@ -122,16 +123,62 @@ fn refuse(path: &Path, code: &str, message: String, help: impl Into<String>) -> 
     Refused { path: name(path), finding: Finding::error(&format!("cowl::input::{code}"), message, help) }
 }
 
-/// What a file system error comes to. The words of the system are in English and end without a number.
+/// A text under the name that it was asked for by.
+pub fn source(path: &Path, text: String) -> Source {
+    Source::new(name(path), text)
+}
+
+/// What is said of a file that was named and has no scenario.
+pub fn no_scenario() -> Finding {
+    let help = "write one as `scenario NAME { … }`, or run the file that takes this one in by `use`";
+    Finding::error("cowl::input::no_scenario", "no scenario in this file", help)
+}
+
+/// What a file that cannot be written comes to.
+pub fn unwritable(path: &Path, error: &io::Error) -> Refused {
+    refuse(path, "unwritable", format!("cannot be written: {}", plain(error)), "")
+}
+
+/// The file that another takes in by `use`: its path is relative to that file.
+///
+/// # Errors
+/// Where it cannot be read: why.
+pub fn used(from: &str, path: &str) -> Result<Included, String> {
+    let folder = Path::new(from).parent().unwrap_or(Path::new(""));
+    let path = plain_path(&folder.join(path));
+    match read(&path) {
+        Ok(text) => Ok(Included { name: name(&path), text }),
+        Err(refused) => Err(refused.finding.message),
+    }
+}
+
+/// `a/../b/./c` as `b/c`, so that a file has one name however it is reached.
+fn plain_path(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+/// The words of the system, in lower case and without their number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// What a file system error comes to.
 pub fn unreadable(path: &Path, error: &io::Error) -> Refused {
     match error.kind() {
         io::ErrorKind::NotFound => refuse(path, "missing", "no such file".to_owned(), near_files(path)),
         io::ErrorKind::PermissionDenied => refuse(path, "unreadable", "permission denied".to_owned(), "see who may read it"),
-        _ => {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
-            refuse(path, "unreadable", format!("cannot be read: {text}"), "")
-        }
+        _ => refuse(path, "unreadable", format!("cannot be read: {}", plain(error)), ""),
     }
 }
 

@@ -1,9 +1,14 @@
 //! The command line: arguments and files in, text and an exit code out. The only I/O besides real kernels.
 
 mod args;
+mod check;
 mod exit;
+mod explain;
+mod fmt;
 mod input;
 mod policies;
+mod report;
+mod run;
 mod terminal;
 mod verbs;
 
@@ -35,7 +40,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut lock = io::BufWriter::new(stdout.lock());
     let mut exit = Exit::default();
     let mut out = Out::new(&mut lock, look, errors);
-    let done = run(cli.command, &mut out, &mut exit).and_then(|()| out.flush());
+    let done = dispatch(cli.command, &mut out, &mut exit).and_then(|()| out.flush());
     match done {
         Ok(()) | Err(Fail::Closed) => exit.code(),
         Err(Fail::Usage(finding)) => {
@@ -49,9 +54,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(command: Command, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+fn dispatch(command: Command, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     let look = out.look;
     match command {
+        Command::Run(args) => return run::run(&args, out, exit),
+        Command::Check(args) => return check::check(&args, out, exit),
+        Command::Fmt(args) => return fmt::fmt(&args, out, exit),
+        Command::Explain(args) => return explain::explain(&args, out, exit),
         Command::Policies(policies) => policies::policies(policies.what, &look, out)?,
         Command::Verbs { verbs } => verbs::verbs(&verbs, &look, out)?,
         Command::Completions { shell } => {
@@ -63,9 +72,6 @@ fn run(command: Command, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Fail::Write)?;
             out.text(&String::from_utf8_lossy(&page))?;
-        }
-        Command::Run(_) | Command::Check(_) | Command::Fmt(_) | Command::Explain(_) => {
-            return Err(Fail::usage("cowl::usage::not_yet", "this command is not built yet", ""));
         }
     }
     exit.ran();

@@ -79,6 +79,12 @@ impl Finding {
         self
     }
 
+    /// The same, as a warning.
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
     /// Where it is; the start of the text where it has no place.
     pub fn place(&self, source: &Source) -> Place {
         source.place(self.labels.first().map_or(0, |label| label.span.start))

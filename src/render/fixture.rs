@@ -134,8 +134,8 @@ pub fn file(results: Vec<(&str, Run, Vec<Expected>)>) -> FileReport {
     };
     FileReport {
         sources: vec![Source::new("vmsplice-child.cow", TEXT)],
-        findings: Vec::new(),
         scenarios: vec![Judged { scenario, report, contrasts }],
+        ..FileReport::default()
     }
 }
 

@@ -70,7 +70,8 @@ impl Look {
     pub fn wrap_toned(&self, text: &str, first: &str, rest: &str, tone: Tone) -> String {
         let columns = self.width.max(rest.len() + 20);
         let text = keep_together(text);
-        let lines = textwrap::wrap(&text, textwrap::Options::new(columns).initial_indent(first).subsequent_indent(rest));
+        let options = textwrap::Options::new(columns).initial_indent(first).subsequent_indent(rest);
+        let lines = textwrap::wrap(&text, options.word_splitter(textwrap::WordSplitter::NoHyphenation));
         let mut out = String::new();
         for (number, line) in lines.iter().enumerate() {
             let indent = if number == 0 { first } else { rest };

@@ -1,0 +1,39 @@
+//! `cowl check`: mistakes, all of them, and nothing else.
+
+use super::args::{Check, CheckFormat, Emit};
+use super::report::{self, Told};
+use super::{Exit, Fail, Out, input};
+use crate::analysis;
+
+/// Runs the command.
+pub fn check(args: &Check, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    let (asked, refused) = input::expand(&args.inputs.files);
+    let short = args.format == CheckFormat::Short;
+    let mut told = Told::default();
+    for refused in &refused {
+        out.text(&report::refused(refused, short, &out.look))?;
+        exit.bad_input();
+    }
+    for file in asked {
+        let source = match input::read(&file.path) {
+            Ok(text) => input::source(&file.path, text),
+            Err(refused) => {
+                out.text(&report::refused(&refused, short, &out.look))?;
+                exit.bad_input();
+                continue;
+            }
+        };
+        let report = analysis::check(source, &mut input::used);
+        out.text(&told.findings(&report, short, &out.look))?;
+        if report.failed() {
+            exit.bad_input();
+        } else if args.emit == Some(Emit::Ir) {
+            return Err(Fail::usage("cowl::usage::not_yet", "--emit ir is not built yet", ""));
+        }
+        exit.ran();
+    }
+    if !short && args.emit.is_none() {
+        out.text(&told.summary())?;
+    }
+    Ok(())
+}

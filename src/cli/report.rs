@@ -1,0 +1,76 @@
+//! Mistakes as text, capped: a file of garbage must not bury the one beside it.
+
+use std::io::{self, Write};
+
+use super::input::Refused;
+use crate::analysis::FileReport;
+use crate::diag::{Finding, Severity, Source};
+use crate::render::{Look, show, words};
+
+/// Mistakes of one file that are shown; the rest are counted.
+pub const SHOWN_MAX: usize = 100;
+
+/// Tells something that is not the result. Where nobody listens, nobody minds.
+pub fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// A path that gave no text.
+pub fn refused(refused: &Refused, short: bool, look: &Look) -> String {
+    let source = Source::new(&refused.path, "");
+    match short {
+        true => refused.finding.short(&source) + "\n",
+        false => show(
+            &Finding { message: format!("{}: {}", refused.path, refused.finding.message), ..refused.finding.clone() },
+            &source,
+            look,
+        ),
+    }
+}
+
+/// What was told so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Told {
+    files: u64,
+    scenarios: u64,
+    errors: u64,
+    warnings: u64,
+}
+
+impl Told {
+    /// The mistakes of a file, in full or a line each.
+    pub fn findings(&mut self, file: &FileReport, short: bool, look: &Look) -> String {
+        self.files += 1;
+        self.scenarios += file.scenarios.len() as u64;
+        let mut out = String::new();
+        for finding in &file.findings {
+            match finding.severity {
+                Severity::Error => self.errors += 1,
+                Severity::Warning | Severity::Advice => self.warnings += 1,
+            }
+        }
+        for finding in file.findings.iter().take(SHOWN_MAX) {
+            let source = &file.sources[finding.file];
+            out.push_str(&if short { finding.short(source) + "\n" } else { show(finding, source, look) + "\n" });
+        }
+        if let Some(more) = file.findings.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
+            let more = words::count(more as u64, "more mistake", "more mistakes");
+            out.push_str(&format!("{}: {more} in this file; {SHOWN_MAX} are shown (SHOWN_MAX)\n", file.path()));
+        }
+        out
+    }
+
+    /// What was looked at and found, in a line.
+    pub fn summary(&self) -> String {
+        let looked =
+            format!("{}, {}", words::count(self.files, "file", "files"), words::count(self.scenarios, "scenario", "scenarios"));
+        let warnings = match self.warnings {
+            0 => String::new(),
+            number => format!(", {}", words::count(number, "warning", "warnings")),
+        };
+        match self.errors {
+            0 => format!("{looked}: no mistakes{warnings}\n"),
+            number => format!("{looked}: {}{warnings}\n", words::count(number, "mistake", "mistakes")),
+        }
+    }
+}
