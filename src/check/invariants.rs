@@ -7,7 +7,7 @@ use crate::engine;
 use crate::ir::{Op, Program};
 use crate::policy::Policy;
 use crate::state::{At, Fault, FolioFlags, Grab, Pfn, PteFlags, Slot, State, Target, VmaFlags};
-use crate::types::{Number, ProcId, Size, Table, ValueId, Vpn};
+use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
 
 /// A rule about every state.
 #[derive(PartialEq, Eq, Debug)]
@@ -113,13 +113,15 @@ struct Count {
     refs: u16,
     pins: u16,
     maps: u16,
+    /// Pins whose taking is over: what a fast walk holds before its last test may still be given back.
+    kept_pins: u16,
 }
 
 /// Judges states of one program under one policy.
 #[derive(Clone, Debug)]
 pub struct Books {
-    /// How the page at each place of each named reference is counted, were it a page of its own.
-    how: Vec<Grab>,
+    /// For each place of each named reference: how its page is counted, were it a page of its own, and who takes it.
+    how: Vec<(Grab, TaskId, Pc)>,
     has_bit: bool,
     pins_ask_for_bit: bool,
 }
@@ -127,12 +129,12 @@ pub struct Books {
 impl Books {
     /// What there is to know beforehand.
     pub fn new(program: &Program, policy: &Policy) -> Self {
-        let mut how = vec![Grab::Get; program.held_pages()];
-        for instr in &program.code {
+        let mut how = vec![(Grab::Get, TaskId(0), Pc(0)); program.held_pages()];
+        for (pc, instr) in program.code.iter().enumerate() {
             if let Some(name) = instr.op.takes() {
                 let decl = &program.refs[name.idx()];
                 let places = usize::from(decl.first)..usize::from(decl.first + decl.len);
-                how[places].fill(engine::counted_as(policy, instr.op));
+                how[places].fill((engine::counted_as(policy, instr.op), instr.task, Pc::at(pc)));
             }
         }
         let (has_bit, pins_ask_for_bit) = (engine::has_exclusive_bit(policy), engine::pins_ask_for_exclusive(policy));
@@ -147,6 +149,13 @@ impl Books {
     }
 
     fn count<B: Size>(&self, st: &State<B>, counts: &mut [Count]) {
+        for (target, (how, task, pc)) in st.held().iter().zip(&self.how) {
+            if let (Target::Page(pfn), Grab::Pin) = (target, how) {
+                let taker = st.task(*task);
+                let taking = taker.at != At::Idle && taker.pc == *pc;
+                counts[pfn.idx()].kept_pins += u16::from(!taking);
+            }
+        }
         let mut add = |target: Target<B::Number>, refs: u16, pins: u16, maps: u16| {
             if let Target::Page(pfn) = target {
                 let count = &mut counts[pfn.idx()];
@@ -157,7 +166,7 @@ impl Books {
         };
         st.slots().for_each(|(_, _, slot)| add(slot.pte.target, 1, 0, 1));
         st.cached().iter().for_each(|target| add(*target, 1, 0, 0));
-        for (target, how) in st.held().iter().zip(&self.how) {
+        for (target, (how, _, _)) in st.held().iter().zip(&self.how) {
             let pinned = u16::from(*how == Grab::Pin);
             add(*target, 1 - pinned, pinned, 0);
         }
@@ -194,7 +203,7 @@ impl Books {
             if page.exclusive && 1 < count.maps {
                 return Broken::of(7, pfn.idx());
             }
-            let pinned = folio.is_anon() && 0 < count.pins && 0 < count.maps;
+            let pinned = folio.is_anon() && 0 < count.kept_pins && 0 < count.maps;
             if self.pins_ask_for_bit && pinned && !page.exclusive {
                 return Broken::of(8, pfn.idx());
             }
