@@ -1,3 +1,4 @@
 //! Tests that look at the whole: the tree of sources, and later the corpus and the book.
 
+mod matrix;
 mod tidy;
