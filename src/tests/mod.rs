@@ -1,4 +1,5 @@
 //! Tests that look at the whole: the tree of sources, and later the corpus and the book.
 
 mod matrix;
+mod promises;
 mod tidy;
