@@ -7,6 +7,7 @@ pub mod types;
 
 pub mod ir;
 pub mod policy;
+pub mod printer;
 pub mod syntax;
 pub mod trace;
 
