@@ -239,7 +239,8 @@ fn every_block_is_of_a_kind_that_is_checked_or_says_that_it_is_not() {
 fn every_table_is_the_code_s() {
     for page in pages() {
         let text = fs::read_to_string(&page).expect("pages are text");
-        let renewed = if page.ends_with("knobs.md") { cowl::render::policies::knobs_page() } else { docs::tables::renew(&text) };
+        let renewed =
+            if page.ends_with("knobs.md") { cowl::render::policies::knobs_page() } else { docs::tables::renew(&text) };
         if overwrites() && renewed != text {
             fs::write(&page, &renewed).expect("pages can be written");
         } else {

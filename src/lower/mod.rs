@@ -44,6 +44,8 @@ use crate::types::Span;
 pub struct Lowered {
     /// Its scenarios without a mistake, one for each kind of memory, in their order.
     pub scenarios: Vec<Scenario>,
+    /// Those with no mistake but that the engine cannot run them yet; each has a mistake that says so.
+    pub unmodelled: Vec<Scenario>,
     /// The policies of the files used and of the file itself. Indexes of policies count the built-in ones first, then these.
     pub policies: Vec<UserPolicy>,
     /// The files used, by this one or by one another. [`Mistake::file`] counts the file itself first, then these.
@@ -91,7 +93,7 @@ pub fn lower(name: &str, file: &File, mistakes: &[SyntaxError], include: &mut In
     let mut book = Book::new(&files, &mut errors);
     users::users(&mut book, &files, &mut errors, &mut warnings);
     check::prepares(&book, &mut errors);
-    let mut scenarios = Vec::new();
+    let (mut scenarios, mut unmodelled) = (Vec::new(), Vec::new());
     let mut names: BTreeMap<&str, Span> = BTreeMap::new();
     for item in file.items() {
         let ItemKind::Scenario { name, over, body } = item.kind else { continue };
@@ -102,14 +104,16 @@ pub fn lower(name: &str, file: &File, mistakes: &[SyntaxError], include: &mut In
             errors.report::<()>(at, NameError::ItemTwice { what, name, help, first, again });
         }
         let item = scenario::Item { name, over, body, span: item.span, broken: item.broken };
-        scenarios.extend(scenario::scenario(&book, &item, &mut errors, &mut warnings));
+        let made = scenario::scenario(&book, &item, &mut errors, &mut warnings);
+        scenarios.extend(made.runs);
+        unmodelled.extend(made.unmodelled);
     }
     let policies = book.users.iter().filter_map(|user| {
         let policy = user.policy?;
         Some(UserPolicy { name: user.name.to_owned(), policy })
     });
     let policies: Vec<UserPolicy> = policies.collect();
-    let lowered = Lowered { scenarios, policies, warnings: warnings.finish(), files: Vec::new() };
+    let lowered = Lowered { scenarios, unmodelled, policies, warnings: warnings.finish(), files: Vec::new() };
     drop(book);
     drop(files);
     drop(trees);

@@ -9,7 +9,7 @@ use super::limits::{KINDS_MAX, PAGES_MAX};
 use super::near::Near;
 use super::scene::Scene;
 use super::unmodelled::unmodelled;
-use crate::ir::{Kind, Scenario, SwapDevice, System};
+use crate::ir::{Scenario, SwapDevice, System};
 use crate::syntax::ast::{Block, KindRef, LineKind, Operand, Text, Word};
 use crate::types::Span;
 
@@ -20,6 +20,15 @@ pub(super) struct Item<'a> {
     pub body: Block<'a>,
     pub span: Span,
     pub broken: bool,
+}
+
+/// What a scenario item came to.
+#[derive(Default)]
+pub(super) struct Made {
+    /// One for each kind of memory.
+    pub runs: Vec<Scenario>,
+    /// Those that cannot be run yet.
+    pub unmodelled: Vec<Scenario>,
 }
 
 /// What stands in a scenario beside what happens.
@@ -35,11 +44,10 @@ struct Head<'a> {
 }
 
 /// One scenario for each kind. Those with a mistake are left out.
-pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors, warnings: &mut Errors) -> Vec<Scenario> {
-    let before = errors.len();
+pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors, warnings: &mut Errors) -> Made {
+    let mut before = errors.len();
     let head = head(book, item, errors);
     let kinds = book.kinds(&item.over, 0, errors);
-    let at = Place { file: 0, span: item.name.span };
     let blind = book.lacks_a_use(0, item.span);
     match (item.over.first().zip(item.over.last()), head.over_at) {
         (Some((first, last)), None) if !blind => {
@@ -55,14 +63,19 @@ pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors
     if item.over.is_empty() || !kinds.is_empty() {
         race_of_one(item, warnings);
     }
-    let mut made = Vec::new();
+    let mut made = Made::default();
     for kind in chosen.into_iter().take(KINDS_MAX) {
-        let scenario = one(book, item, &head, &kinds, kind, blind, errors);
-        if before == errors.len() && !item.broken {
-            made.extend(scenario);
+        let Some(scenario) = one(book, item, &head, &kinds, kind, blind, errors) else { continue };
+        if before < errors.len() || item.broken {
+            continue;
+        }
+        if refuse(&scenario, &head, errors) {
+            before = errors.len(); // The next kind may be one that runs.
+            made.unmodelled.push(scenario);
+        } else {
+            made.runs.push(scenario);
         }
     }
-    let _ = at;
     made
 }
 
@@ -80,7 +93,7 @@ fn one<'a>(
     scene.world.blind = blind;
     scene.program.system = head.system;
     scene.block(item.body, &Env::scenario());
-    let (program, spans, asserts, stopped) = (scene.program, scene.spans, scene.asserts, scene.stopped);
+    let Scene { program, spans, asserts, .. } = scene;
     if program.procs.is_empty() && before == errors.len() && !item.broken {
         let at = Place { file: 0, span: item.name.span };
         errors.report::<()>(at, ItemError::Empty { name: item.name.node.to_owned(), at: at.label() });
@@ -89,7 +102,7 @@ fn one<'a>(
     let around = Around { book, kinds, kind: kind.map(|kind| &kind.kind), has_race, name: item.name.span };
     let expects = expect::expects(&around, &head.expects, errors);
     let text = |said: &Option<(String, Place)>| said.as_ref().map(|(text, _)| text.clone()).unwrap_or_default();
-    let made = Scenario {
+    Some(Scenario {
         name: item.name.node.to_owned(),
         title: text(&head.title),
         origin: text(&head.origin),
@@ -99,16 +112,13 @@ fn one<'a>(
         expects,
         span: item.name.span,
         spans,
-    };
-    if !stopped {
-        refuse(&made, head, kind.map(|kind| &kind.kind), errors);
-    }
-    Some(made)
+    })
 }
 
-/// Says what of a scenario cannot be run yet: once, at the first such line.
-fn refuse(scenario: &Scenario, head: &Head, kind: Option<&Kind>, errors: &mut Errors) {
-    let Some((pc, what)) = unmodelled(&scenario.program).into_iter().next() else { return };
+/// Whether something of a scenario cannot be run yet. It is said once, at the first such line.
+fn refuse(scenario: &Scenario, head: &Head, errors: &mut Errors) -> bool {
+    let Some((pc, what)) = unmodelled(&scenario.program).into_iter().next() else { return false };
+    let kind = scenario.kind.as_ref();
     let at = match pc {
         Some(pc) => Place { file: 0, span: scenario.spans[pc.idx()] },
         None => head.hugetlb_at.or(head.swap_at).unwrap_or(Place { file: 0, span: scenario.span }),
@@ -119,6 +129,7 @@ fn refuse(scenario: &Scenario, head: &Head, kind: Option<&Kind>, errors: &mut Er
         None => "drop the line for now, or keep the scenario in a file of its own until it is".to_owned(),
     };
     errors.report::<()>(at, ItemError::NotModelledYet { what, help, at: at.label() });
+    true
 }
 
 /// Reads what is not done by anybody, and checks what does not depend on the kind.

@@ -2,4 +2,5 @@
 
 mod matrix;
 mod promises;
+mod roundtrip;
 mod tidy;
