@@ -47,10 +47,10 @@ pub(super) fn unmet<B: Size>(moment: &Moment<'_, B>, says: &Statement) -> Option
                 Count::Refcount => facts.refcount,
                 Count::Mapcount => facts.mapcount,
             });
-            (!holds(*comparison, is, *number)).then(|| format!("{name} has {count} {is}"))
+            (!comparison.holds(is, *number)).then(|| format!("{name} has {count} {is}"))
         }),
         Statement::Copies { comparison, number } => {
-            (!holds(*comparison, moment.copies.into(), *number)).then(|| format!("copies is {}", moment.copies))
+            (!comparison.holds(u64::from(moment.copies), *number)).then(|| format!("copies is {}", moment.copies))
         }
         Statement::Seen { obs, comparison, any_of } => seen(moment, *obs, *comparison, any_of),
     }
@@ -59,7 +59,7 @@ pub(super) fn unmet<B: Size>(moment: &Moment<'_, B>, says: &Statement) -> Option
 fn seen<B: Size>(moment: &Moment<'_, B>, obs: ObsId, comparison: Comparison, any_of: &[Value]) -> Option<String> {
     let name = &moment.program.obs[obs.idx()].name;
     moment.seens.of(obs).find_map(|seen| {
-        let ok = |value: u64| any_of.iter().any(|wanted| holds(comparison, value, wanted.bits));
+        let ok = |value: u64| any_of.iter().any(|wanted| comparison.holds(value, wanted.bits));
         let met = match seen {
             Reading::Value(value) => ok(value.bits),
             Reading::Bit(bit) => ok((*bit).into()),
@@ -71,15 +71,6 @@ fn seen<B: Size>(moment: &Moment<'_, B>, obs: ObsId, comparison: Comparison, any
             Reading::Mixed { .. } => format!("{name} is a page whose words differ"),
         })
     })
-}
-
-fn holds(comparison: Comparison, left: u64, right: u64) -> bool {
-    match comparison {
-        Comparison::Eq => left == right,
-        Comparison::Ne => left != right,
-        Comparison::Le => left <= right,
-        Comparison::Ge => left >= right,
-    }
 }
 
 type Page = (String, Option<u32>, PageFacts);

@@ -3,20 +3,20 @@
 use std::ops::ControlFlow;
 
 use super::assert::{self, Seens};
-use super::blame;
 use super::facts;
 use super::frames::Frames;
 use super::invariants::{Books, Broken};
 use super::report::{Observation, Reading, Run, Step, UnmetAssert, Verdict, Violation};
+use super::{blame, claim, verdict};
 use crate::engine;
-use crate::ideal::{EverHeld, Ideal, Promise};
+use crate::ideal::{EverHeld, Ideal};
 use crate::ir::{Ending, Outcome, Program, Scenario};
 use crate::observe::Seen;
 use crate::policy::Policy;
 use crate::run::{End, Watch, World, as_announced, drive};
 use crate::state::State;
 use crate::trace::{Event, Trace, What};
-use crate::types::{Large, Pc, ValueId, WordId};
+use crate::types::{Large, Pc};
 
 /// A policy and its place among those that lowering was given.
 #[derive(Clone, Copy)]
@@ -67,6 +67,8 @@ struct Judge<'a> {
     line_start: usize,
     events: Vec<Event>,
     seens: Seens,
+    /// What named observations saw, page by page.
+    observed: Vec<Seen>,
     committed: Vec<Pc>,
     next_assert: usize,
     /// Lines that userfaultfd stopped as announced.
@@ -103,6 +105,7 @@ impl<'a> Judge<'a> {
             line_start: 0,
             events: Vec::new(),
             seens: Seens::default(),
+            observed: vec![Seen::Nothing; program.obs.iter().map(|decl| usize::from(decl.len)).sum()],
             committed: Vec::new(),
             next_assert: 0,
             slept: Vec::new(),
@@ -150,28 +153,22 @@ impl<'a> Judge<'a> {
             self.seens.push(name, value.clone());
         }
         let promised = Reading::promised(program, &promise);
-        if !promise.allows(seen) {
-            let outcome = self.outcome_of(pc, page, promise, seen);
+        let ever = || self.ideal.ever_held(program, pc, page);
+        if let Some(outcome) = verdict::of_reading(program, (pc, page), &promise, seen, &self.observed, ever) {
             let parties = blame::Parties { program, pc, page, seen, committed: &self.committed };
             let shown = blame::frame_shown(program, &world.st, pc, page).and_then(|pfn| self.frames.page(pfn));
             let decision = blame::decision(&self.events, &parties, outcome, shown).map(|(pc, decision)| (pc, decision.clone()));
-            let message = blame::sentence(&parties, outcome, &value, &promised);
+            let message = match instr.claim.filter(|_| promise.allows(seen)) {
+                Some(unmet) => format!("the claim `{}` is not met", claim::text(program, &program.claims[unmet.idx()])),
+                None => blame::sentence(&parties, outcome, &value, &promised),
+            };
             let invariant = blame::invariant(program, pc, outcome);
             self.violation(Violation { outcome, invariant, pc, decision, message });
         }
+        if let Some(name) = instr.observe {
+            self.observed[claim::observed_at(program, name, page)] = seen;
+        }
         self.run.observations.push(Observation { pc, page, value, promised });
-    }
-
-    /// A leak where some word shows what this page never held, else a loss; a soft-dirty bit is missed.
-    fn outcome_of(&self, pc: Pc, page: u16, promise: Promise, seen: Seen) -> Outcome {
-        let (Seen::Words(words), Some(allowed)) = (seen, promise.allowed()) else { return Outcome::Missed };
-        let word = crate::observe::word_of(self.program().code[pc.idx()].op);
-        let ever = self.ideal.ever_held(self.program(), pc, page);
-        let leaks = |(nth, value): (usize, &ValueId)| {
-            let at = word.map_or(nth, WordId::idx);
-            !allowed.as_slice()[nth].contains(*value) && ever.is_some_and(|ever| !ever.0[at].contains(*value))
-        };
-        if words.as_slice().iter().enumerate().any(leaks) { Outcome::Leak } else { Outcome::Lost }
     }
 
     /// Counts copies and gives letters to the pages that the line left in page tables.
