@@ -20,6 +20,8 @@ pub mod ideal;
 pub mod lower;
 pub mod run;
 
+pub mod kernel;
+
 pub mod check;
 
 pub mod analysis;

@@ -1,0 +1,3 @@
+//! Real kernels: scenarios as system calls, on this machine or in a virtual one.
+
+pub mod wire;
