@@ -187,8 +187,9 @@ fn read(source: Source, include: &mut Include) -> (FileReport, Lowered) {
     findings.extend(mistakes.iter().map(|mistake| Finding::from_diagnostic(mistake.file, &mistake.error)));
     findings.extend(lowered.warnings.iter().map(|mistake| Finding::from_diagnostic(mistake.file, &mistake.error).warning()));
     for scenario in &lowered.scenarios {
-        let contradicted = contradictions(scenario).claims;
-        findings.extend(contradicted.iter().map(|claim| Finding::from_diagnostic(0, claim)));
+        let found = contradictions(scenario);
+        findings.extend(found.claims.iter().map(|claim| Finding::from_diagnostic(0, claim)));
+        findings.extend(found.incomplete.iter().map(|race| Finding::from_diagnostic(0, race)));
     }
     findings.sort_by_key(|finding| (finding.file, finding.labels.first().map_or(0, |label| label.span.start)));
     findings.dedup(); // A claim may be contradicted for each kind of memory.

@@ -35,13 +35,29 @@ pub struct ContradictedClaim {
     pub labels: Vec<LabeledSpan>,
 }
 
+/// A race with so many orders that not all were tried.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Diagnostic)]
+#[error("the claims of `{name}` were held against {STATES_MAX} states of its race, and there are more")]
+#[diagnostic(
+    code(cowl::check::too_many_orders),
+    severity(Warning),
+    help("a shorter race, or fewer actors in it, can be judged in every order")
+)]
+pub struct TooManyOrders {
+    /// The scenario.
+    pub name: String,
+    /// Where its name stands.
+    #[label]
+    pub span: miette::SourceSpan,
+}
+
 /// The claims of a scenario that do not hold, and whether all its orders were tried.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Contradictions {
     /// In order of their places.
     pub claims: Vec<ContradictedClaim>,
-    /// False where a race has so many orders that [`STATES_MAX`] states were visited without an end.
-    pub complete: bool,
+    /// Where a race has so many orders that [`STATES_MAX`] states were visited without an end.
+    pub incomplete: Option<TooManyOrders>,
 }
 
 /// Runs the ideal world over every order of a scenario's lines and tells the claims that do not hold in one of them.
@@ -55,7 +71,11 @@ pub fn contradictions(scenario: &Scenario) -> Contradictions {
         (Some(_), None) => orders::search::<Large>(program, STATES_MAX),
         (Some(_), Some(_)) => Found { unmet: Vec::new(), complete: true },
     };
-    Contradictions { claims: found.unmet.iter().map(|unmet| contradicted(scenario, unmet)).collect(), complete: found.complete }
+    let too_many = || TooManyOrders { name: scenario.name.clone(), span: source_span(scenario.span) };
+    Contradictions {
+        claims: found.unmet.iter().map(|unmet| contradicted(scenario, unmet)).collect(),
+        incomplete: (!found.complete).then(too_many),
+    }
 }
 
 fn contradicted(scenario: &Scenario, unmet: &Unmet) -> ContradictedClaim {
