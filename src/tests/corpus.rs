@@ -1,0 +1,150 @@
+//! Every scenario of the corpus under every policy: a snapshot a file, with the table of verdicts and the final states.
+//!
+//! The claim is in the scenario (`expect …`), the detail in the snapshot. A snapshot cannot bless an expectation that is not
+//! met: the test fails before it looks at the snapshot.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use crate::analysis::{self, Judged, Options};
+use crate::check::report::{Met, PageFacts, PolicyResult};
+use crate::diag::Source;
+use crate::lower::Included;
+use crate::render::{Look, compress, table, words};
+
+#[test]
+fn every_scenario_holds_and_comes_to_what_its_snapshot_says() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let refused = RefCell::new(Vec::new());
+    settings.bind(|| {
+        insta::glob!("../../corpus", "**/*.cow", |path| match snapshot(path) {
+            Ok(text) => named().bind(|| insta::assert_snapshot!(snapshot_name(path), text)),
+            Err(why) => refused.borrow_mut().extend(why),
+        });
+    });
+    let refused = refused.into_inner();
+    assert!(refused.is_empty(), "\nno snapshot can bless this:\n{}\n", refused.join("\n"));
+}
+
+/// The settings without what `glob!` puts behind a snapshot's name: the name says it all.
+fn named() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.remove_snapshot_suffix();
+    settings
+}
+
+/// `corpus/fork/a-b.cow` has the snapshot `fork__a-b.snap`.
+fn snapshot_name(path: &Path) -> String {
+    let below = path.components().skip_while(|part| part.as_os_str() != "corpus").skip(1);
+    let parts: Vec<_> = below.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    parts.join("__").trim_end_matches(".cow").to_owned()
+}
+
+/// What one file came to.
+///
+/// # Errors
+/// Mistakes in the file, and expectations and assertions that are not met.
+fn snapshot(path: &Path) -> Result<String, Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let source = Source::new(name.clone(), read(path).map_err(|error| vec![format!("{name}: {error}")])?);
+    let mut include = |from: &str, used: &str| {
+        let name = Path::new(from).with_file_name(used);
+        Ok(Included { text: read(&root.join(&name))?, name: name.to_string_lossy().into_owned() })
+    };
+    let options = Options { steps: true, contrasts: true, ..Options::default() };
+    let file = analysis::run(source, &mut include, &options);
+    let mistakes = file.findings.iter().map(|finding| format!("{name}: {}", finding.message));
+    let unmet = file.scenarios.iter().flat_map(unmet).map(|text| format!("{name}: {text}"));
+    let refused: Vec<String> = mistakes.chain(unmet).collect();
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    let releases = analysis::releases();
+    let block = |judged: &Judged| {
+        let table = table::body(&file, judged, &releases, &Look::default());
+        format!("{}\n{table}{}", judged.title(), states(judged, &releases))
+    };
+    Ok(file.scenarios.iter().map(block).collect::<Vec<_>>().join("\n"))
+}
+
+fn unmet(judged: &Judged) -> Vec<String> {
+    let told = |result: &PolicyResult| {
+        let verdict = words::short_verdict(&result.run.verdict);
+        let place = format!("{} under {} came to {verdict}", judged.title(), result.policy);
+        let expected = result.expected.iter().filter(|expected| expected.met == Met::No).map(|expected| expected.text.clone());
+        let asserted = result.run.unmet.iter().map(|unmet| unmet.message.clone());
+        expected.chain(asserted).map(|text| format!("{place}: {text}")).collect::<Vec<_>>()
+    };
+    judged.report.results.iter().flat_map(told).collect()
+}
+
+/// What is true of each page of each mapping, in order of process and page.
+type Facts = [(String, PageFacts)];
+
+/// The last state of every run, policies with equal ones together.
+fn states(judged: &Judged, releases: &[String]) -> String {
+    let names: Vec<String> = judged.report.results.iter().map(|result| result.policy.clone()).collect();
+    let mut groups: Vec<(Vec<usize>, &Facts)> = Vec::new();
+    for (place, result) in judged.report.results.iter().enumerate() {
+        let Some(step) = result.run.steps.last() else { continue };
+        match groups.iter_mut().find(|(_, facts)| *facts == step.facts) {
+            Some((members, _)) => members.push(place),
+            None => groups.push((vec![place], &step.facts)),
+        }
+    }
+    let group = |(members, facts): &(Vec<usize>, &Facts)| {
+        let columns = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let pages = facts.iter().map(|(name, facts)| format!("    {name:columns$}  {}\n", page(facts)));
+        format!("  ends {}\n{}", compress(&names, members, releases), pages.collect::<String>())
+    };
+    groups.iter().map(group).collect()
+}
+
+/// `A "new"  anon, writable, dirty; mapcount 1, refcount 2`: what is not mentioned is not so, or 0.
+fn page(facts: &PageFacts) -> String {
+    let value = facts.value.as_ref().map_or("(faults)".into(), words::reading);
+    let flags = [
+        (facts.present, "present"),
+        (facts.swapped, "swapped"),
+        (facts.writable, "writable"),
+        (facts.dirty, "dirty"),
+        (facts.soft_dirty, "soft_dirty"),
+        (facts.uffd_wp, "uffd_wp"),
+        (facts.exclusive, "exclusive"),
+    ];
+    let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| format!(" {flag}"));
+    let counts = [("mapcount", facts.mapcount), ("refcount", facts.refcount), ("pincount", facts.pincount)];
+    let counts = counts.into_iter().filter(|(_, count)| *count != 0).map(|(name, count)| format!(" {name}={count}"));
+    let frame = facts.frame.as_deref().unwrap_or("-");
+    format!("{frame:2} {value}  {}{}{}", facts.kind, flags.collect::<String>(), counts.collect::<String>())
+}
+
+#[test]
+fn a_page_reads_as_a_line() {
+    let facts = PageFacts {
+        value: None,
+        frame: Some("A".into()),
+        kind: "anon",
+        present: true,
+        swapped: false,
+        writable: false,
+        dirty: true,
+        soft_dirty: false,
+        uffd_wp: false,
+        mapcount: 2,
+        refcount: 1026,
+        pincount: 0,
+        exclusive: false,
+    };
+    assert_eq!(page(&facts), "A  (faults)  anon present dirty mapcount=2 refcount=1026");
+}
+
+#[test]
+fn a_snapshot_is_named_for_its_file() {
+    assert_eq!(snapshot_name(Path::new("/x/corpus/fork/a-b.cow")), "fork__a-b");
+}
