@@ -99,23 +99,20 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 ///
 /// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x); mm/madvise.c `madvise_behavior_valid`.
 pub fn lacking(policy: &Policy, program: &Program, op: Op) -> Option<Feature> {
-    let feature = match op {
-        Op::UffdRegister { area, mode: UffdMode::Wp } if is_of_a_file(program, area) => Feature::UffdWpFile,
-        Op::UffdRegister { mode: UffdMode::Wp, .. } => Feature::UffdWp,
-        Op::Madvise { advice: Advice::PopulateRead | Advice::PopulateWrite, .. } => Feature::Populate,
-        _ => return None,
+    let feature = if let Op::UffdRegister { area, mode: UffdMode::Wp } = op {
+        if is_of_a_file(program, area) { Feature::UffdWpFile } else { Feature::UffdWp }
+    } else if let Op::Madvise { advice: Advice::PopulateRead | Advice::PopulateWrite, .. } = op {
+        Feature::Populate
+    } else {
+        return None;
     };
     policy.lacks.has(feature).then_some(feature)
 }
 
 /// Whether some mapping of the program puts pages of a file there.
 fn is_of_a_file(program: &Program, area: Area) -> bool {
-    program.code.iter().any(|instr| match instr.op {
-        Op::Mmap { area: mapped, backing: Backing::File(_), .. } => {
-            mapped.start.0 < area.start.0 + area.len && area.start.0 < mapped.start.0 + mapped.len
-        }
-        _ => false,
-    })
+    let meet = |mapped: Area| mapped.start.0 < area.start.0 + area.len && area.start.0 < mapped.start.0 + mapped.len;
+    program.code.iter().any(|instr| matches!(instr.op, Op::Mmap { area, backing: Backing::File(_), .. } if meet(area)))
 }
 
 fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress {

@@ -24,11 +24,14 @@ pub fn listing(program: &Program) -> String {
         if let Some(area) = instr.op.area() {
             notes.push(pages("pages", area.start.0, area.len));
         }
-        match instr.op {
-            Op::Mremap { to, .. } | Op::UffdMove { to, .. } => notes.push(pages("to", to.start.0, to.len)),
-            Op::KsmMerge { b, .. } => notes.push(pages("with", b.start.0, b.len)),
-            Op::Peek { held } | Op::Dma { held, .. } => notes.push(pages("held", held.start, held.len)),
-            _ => {}
+        if let Op::Mremap { to, .. } | Op::UffdMove { to, .. } = instr.op {
+            notes.push(pages("to", to.start.0, to.len));
+        }
+        if let Op::KsmMerge { b, .. } = instr.op {
+            notes.push(pages("with", b.start.0, b.len));
+        }
+        if let Op::Peek { held } | Op::Dma { held, .. } = instr.op {
+            notes.push(pages("held", held.start, held.len));
         }
         if let Some(race) = instr.race {
             notes.push(format!("race {}", race.0));
