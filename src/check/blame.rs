@@ -1,11 +1,11 @@
 //! Who did it: from what was seen back to the store it came from and the decision that let it happen.
 
 use super::report::Reading;
-use crate::ir::{Actor, Area, Op, Outcome, Program};
+use crate::ir::{Actor, Area, Ending, Instr, Op, Outcome, Program};
 use crate::observe::Seen;
 use crate::state::{Pfn, State};
 use crate::trace::{Decision, Event, What};
-use crate::types::{Pc, ProcId, Size, ValueId, Vpn};
+use crate::types::{self, Pc, ProcId, Size, ValueId, Vpn};
 
 /// An observation that broke a promise.
 pub(super) struct Parties<'a> {
@@ -19,15 +19,16 @@ pub(super) struct Parties<'a> {
 
 /// The invariant that an outcome at an instruction belongs to.
 pub(super) fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&'static str> {
-    let op = program.code[pc.idx()].op;
+    let Instr { op, ending, .. } = program.code[pc.idx()];
     match (outcome, op) {
         (Outcome::Leak, Op::Peek { .. }) => Some("I2"),
         (Outcome::Leak, _) => Some("I1"),
         (Outcome::Lost, Op::Peek { held }) => Some(coherence(program.taker(held.name).map(|instr| instr.op))),
         (Outcome::Lost, _) => Some(coherence(last_dma(program, pc))),
         (Outcome::Missed, Op::SoftDirty { .. }) => Some("I14"),
-        (Outcome::Missed | Outcome::Event(_), _) => Some("I13"),
-        (Outcome::Ok | Outcome::Breach(_) | Outcome::Fails(_) | Outcome::Copies(_), _) => None,
+        (Outcome::Missed, _) if ending == Ending::Event(types::Event::Wp) => Some("I13"),
+        (Outcome::Missed | Outcome::Event(_) | Outcome::Fails(_), _) => None,
+        (Outcome::Ok | Outcome::Breach(_) | Outcome::Copies(_), _) => None,
     }
 }
 

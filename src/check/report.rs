@@ -114,7 +114,7 @@ pub struct Observation {
 pub enum Reading {
     /// All words read hold this.
     Value(Value),
-    /// The words of the page differ: the nameless rest, then each named word with its byte offset.
+    /// The words of the page differ: the nameless rest, then each named word that differs from it, by its byte offset.
     Mixed { rest: Value, words: Vec<(u16, Value)> },
     /// A bit: `soft_dirty`.
     Bit(bool),
