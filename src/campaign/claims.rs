@@ -3,6 +3,10 @@
 //! A target under `fuzz/` hands its bytes over and nothing else. The tests here feed the same functions the corpus, the wrong
 //! files, damaged copies of both, and noise, so that `cargo test` runs every body on a stable compiler.
 
+use crate::ir::{Assert, Expect, Scenario};
+use crate::lower::{Lowered, lower};
+use crate::policy;
+use crate::printer;
 use crate::syntax::ast::{Action, Address, Block, ItemKind, LineKind, Operand, Word};
 use crate::syntax::{self, SyntaxError};
 use crate::types::Span;
@@ -84,6 +88,56 @@ fn stands_there(text: &str, word: Word<'_>) {
     inside(text, word.span);
     let there = &text[word.span.start as usize..word.span.end as usize];
     assert!(there == word.node, "claim parse: {:?} stands where the tree has {:?}", there, word.node);
+}
+
+/// What parses has one layout, which means the same; and what a program prints means that program.
+///
+/// # Panics
+/// With `claim roundtrip:` where that is not so.
+pub fn roundtrip(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (file, mistakes) = syntax::parse(&text);
+    if !mistakes.is_empty() {
+        return;
+    }
+    let laid_out = syntax::format(&file);
+    let (again, mistakes) = syntax::parse(&laid_out);
+    assert!(mistakes.is_empty(), "claim roundtrip: the layout does not parse: {mistakes:?}\n{text}\nbecame\n{laid_out}");
+    let twice = syntax::format(&again);
+    assert!(twice == laid_out, "claim roundtrip: the layout is not one:\n{laid_out}\nbecame\n{twice}");
+    let (Some(before), Some(after)) = (lowered(&text), lowered(&laid_out)) else { return };
+    same("the layout", &before.scenarios, &after.scenarios, &laid_out);
+    let names: Vec<String> = policy::builtin().iter().map(|named| named.name.to_owned()).collect();
+    for scenario in &before.scenarios {
+        let known = before.policies.is_empty(); // A user's policies are not part of what is printed.
+        let printed = if known { printer::scenario(scenario, &names) } else { printer::program(&scenario.program) };
+        let read = lowered(&printed).unwrap_or_else(|| panic!("claim roundtrip: what was printed has mistakes:\n{printed}"));
+        let program = read.scenarios.first().map(|scenario| &scenario.program);
+        assert!(program == Some(&scenario.program), "claim roundtrip: another program than was printed:\n{printed}");
+        if known {
+            same("the print", std::slice::from_ref(scenario), &read.scenarios, &printed);
+        }
+    }
+}
+
+/// A text's scenarios; `None` where it has mistakes or needs other files.
+fn lowered(text: &str) -> Option<Lowered> {
+    let (file, mistakes) = syntax::parse(text);
+    let (lowered, errors) = lower("claim.cow", &file, &mistakes, &mut |_, _| Err("no files here".to_owned()));
+    (mistakes.is_empty() && errors.is_empty()).then_some(lowered)
+}
+
+/// Whether scenarios mean the same, wherever their words stand.
+fn same(what: &str, before: &[Scenario], after: &[Scenario], text: &str) {
+    let asserts = |of: &Assert| (of.at, of.says.clone(), of.on.clone(), of.setup);
+    let expects = |of: &Expect| (of.frequency, of.outcome, of.on.clone(), of.reason.clone());
+    let meaning = |of: &Scenario| {
+        let asserts: Vec<_> = of.asserts.iter().map(asserts).collect();
+        let expects: Vec<_> = of.expects.iter().filter(|expect| !expect.on.is_empty()).map(expects).collect();
+        (of.name.clone(), of.title.clone(), of.origin.clone(), of.program.clone(), asserts, expects)
+    };
+    let equal = before.iter().map(meaning).eq(after.iter().map(meaning));
+    assert!(equal, "claim roundtrip: {what} means something else:\n{text}");
 }
 
 #[cfg(test)]
@@ -170,6 +224,19 @@ mod tests {
     #[test]
     fn whatever_the_bytes_parsing_ends_with_places_in_the_text() {
         holds(super::parse);
+    }
+
+    #[test]
+    fn what_parses_has_one_layout_and_what_is_printed_means_the_same() {
+        holds(super::roundtrip);
+    }
+
+    #[test]
+    #[should_panic = "claim roundtrip"]
+    fn a_layout_that_means_something_else_is_noticed() {
+        let lowered = |text| super::lowered(text).expect("no mistake").scenarios;
+        let (one, two) = ("scenario s { p: mmap a 1 page }", "scenario s { p: mmap a 2 pages }");
+        super::same("the layout", &lowered(one), &lowered(two), two);
     }
 
     #[test]
