@@ -98,16 +98,16 @@ fn states(judged: &Judged, releases: &[String]) -> String {
         }
     }
     let group = |(members, facts): &(Vec<usize>, &Facts)| {
-        let columns = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        let pages = facts.iter().map(|(name, facts)| format!("    {name:columns$}  {}\n", page(facts)));
-        format!("  ends {}\n{}", compress(&names, members, releases), pages.collect::<String>())
+        let widths = facts.iter().fold([0, 0], |[a, b], (name, facts)| [a.max(name.len()), b.max(value(facts).len())]);
+        let pages = facts.iter().map(|(name, facts)| page(name, facts, widths));
+        let nothing = if facts.is_empty() { ": nothing is mapped" } else { "" };
+        format!("  ends {}{nothing}\n{}", compress(&names, members, releases), pages.collect::<String>())
     };
     groups.iter().map(group).collect()
 }
 
-/// `A "new"  anon, writable, dirty; mapcount 1, refcount 2`: what is not mentioned is not so, or 0.
-fn page(facts: &PageFacts) -> String {
-    let value = facts.value.as_ref().map_or("(faults)".into(), words::reading);
+/// `p.buf[0]  A  "new"  anon present mapcount=1`: what is not mentioned is not so, or 0.
+fn page(name: &str, facts: &PageFacts, [names, values]: [usize; 2]) -> String {
     let flags = [
         (facts.present, "present"),
         (facts.swapped, "swapped"),
@@ -121,7 +121,13 @@ fn page(facts: &PageFacts) -> String {
     let counts = [("mapcount", facts.mapcount), ("refcount", facts.refcount), ("pincount", facts.pincount)];
     let counts = counts.into_iter().filter(|(_, count)| *count != 0).map(|(name, count)| format!(" {name}={count}"));
     let frame = facts.frame.as_deref().unwrap_or("-");
-    format!("{frame:2} {value}  {}{}{}", facts.kind, flags.collect::<String>(), counts.collect::<String>())
+    let value = value(facts);
+    let facts = [facts.kind.to_owned(), flags.collect(), counts.collect()].concat();
+    format!("    {name:names$}  {frame:2} {value:values$}  {facts}\n")
+}
+
+fn value(facts: &PageFacts) -> String {
+    facts.value.as_ref().map_or("(faults)".into(), words::reading)
 }
 
 #[test]
@@ -141,7 +147,8 @@ fn a_page_reads_as_a_line() {
         pincount: 0,
         exclusive: false,
     };
-    assert_eq!(page(&facts), "A  (faults)  anon present dirty mapcount=2 refcount=1026");
+    let line = "    p.a[0]  A  (faults)  anon present dirty mapcount=2 refcount=1026\n";
+    assert_eq!(page("p.a[0]", &facts, [6, 8]), line);
 }
 
 #[test]
