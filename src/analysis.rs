@@ -11,7 +11,7 @@ use crate::ir::Scenario;
 use crate::lower::{Include, Included, Lowered, lower};
 use crate::policy::{self, Kind, Policy, RangeError, nearest};
 use crate::syntax::ast::ItemKind;
-use crate::syntax::parse;
+use crate::syntax::{self, parse};
 use crate::trace::Decision;
 use crate::types::{Pc, Span};
 
@@ -125,9 +125,9 @@ pub fn run(source: Source, include: &mut Include, options: &Options<'_>) -> File
 /// # Errors
 /// Where the text cannot be read: its mistakes.
 pub fn format(source: Source) -> Result<(String, String), FileReport> {
-    let (_file, mistakes) = parse(&source.text);
+    let (file, mistakes) = parse(&source.text);
     if mistakes.is_empty() {
-        let after = source.text.clone(); // FORMAT
+        let after = syntax::format(&file);
         return Ok((source.text, after));
     }
     let findings = mistakes.iter().map(|mistake| Finding::from_diagnostic(0, mistake)).collect();

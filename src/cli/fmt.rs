@@ -10,9 +10,6 @@ use crate::analysis;
 
 /// Runs the command.
 pub fn fmt(args: &Fmt, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
-    if true {
-        return Err(Fail::usage("cowl::usage::not_yet", "`cowl fmt` is not built yet", ""));
-    }
     let (asked, refused) = input::expand(&args.inputs.files);
     let mut told = Told::default();
     for refused in &refused {
