@@ -3,7 +3,8 @@
 use super::args::{Check, CheckFormat, Emit};
 use super::report::{self, Told};
 use super::{Exit, Fail, Out, input};
-use crate::analysis;
+use crate::analysis::{self, FileReport, Judged};
+use crate::printer::listing;
 
 /// Runs the command.
 pub fn check(args: &Check, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
@@ -28,7 +29,7 @@ pub fn check(args: &Check, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fai
         if report.failed() {
             exit.bad_input();
         } else if args.emit == Some(Emit::Ir) {
-            return Err(Fail::usage("cowl::usage::not_yet", "--emit ir is not built yet", ""));
+            out.text(&listings(&report))?;
         }
         exit.ran();
     }
@@ -36,4 +37,10 @@ pub fn check(args: &Check, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fai
         out.text(&told.summary())?;
     }
     Ok(())
+}
+
+/// What each scenario means to the machine.
+fn listings(report: &FileReport) -> String {
+    let listing = |judged: &Judged| format!("# {}\n{}\n", judged.title(), listing(&judged.scenario.program));
+    report.scenarios.iter().map(listing).collect()
 }

@@ -17,14 +17,18 @@ pub fn complain(text: &str) {
 
 /// A path that gave no text.
 pub fn refused(refused: &Refused, short: bool, look: &Look) -> String {
-    let source = Source::new(&refused.path, "");
-    match short {
-        true => refused.finding.short(&source) + "\n",
-        false => show(
-            &Finding { message: format!("{}: {}", refused.path, refused.finding.message), ..refused.finding.clone() },
-            &source,
-            look,
-        ),
+    one(&refused.finding, &Source::new(&refused.path, ""), short, look)
+}
+
+/// A mistake in full or on a line. Without a place it names its file.
+fn one(finding: &Finding, source: &Source, short: bool, look: &Look) -> String {
+    match (short, finding.labels.is_empty()) {
+        (true, _) => finding.short(source) + "\n",
+        (false, false) => show(finding, source, look) + "\n",
+        (false, true) => {
+            let message = format!("{}: {}", source.path, finding.message);
+            show(&Finding { message, ..finding.clone() }, source, look) + "\n"
+        }
     }
 }
 
@@ -50,8 +54,7 @@ impl Told {
             }
         }
         for finding in file.findings.iter().take(SHOWN_MAX) {
-            let source = &file.sources[finding.file];
-            out.push_str(&if short { finding.short(source) + "\n" } else { show(finding, source, look) + "\n" });
+            out.push_str(&one(finding, &file.sources[finding.file], short, look));
         }
         if let Some(more) = file.findings.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
             let more = words::count(more as u64, "more mistake", "more mistakes");

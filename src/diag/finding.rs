@@ -35,6 +35,17 @@ pub struct Label {
     pub text: String,
 }
 
+/// Characters of a message: it may quote a word as long as its file.
+const MESSAGE_CHARS_MAX: usize = 400;
+
+/// The text, or its beginning and a sign that there is more.
+fn clip(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 impl Finding {
     /// The plain value of a diagnostic; labels keep their order but for the primary one, which comes first.
     pub fn from_diagnostic(file: usize, diagnostic: &dyn Diagnostic) -> Self {
@@ -49,13 +60,13 @@ impl Finding {
                 Some(miette::Severity::Warning) => Severity::Warning,
                 Some(miette::Severity::Advice) => Severity::Advice,
             },
-            message: diagnostic.to_string(),
-            help: diagnostic.help().map(|help| help.to_string()).unwrap_or_default(),
+            message: clip(diagnostic.to_string()),
+            help: diagnostic.help().map(|help| clip(help.to_string())).unwrap_or_default(),
             labels: labels
                 .iter()
                 .map(|label| Label {
                     span: Span { start: byte(label.offset()), end: byte(label.offset() + label.len()) },
-                    text: label.label().unwrap_or_default().to_owned(),
+                    text: clip(label.label().unwrap_or_default().to_owned()),
                 })
                 .collect(),
         }

@@ -4,7 +4,9 @@ use crate::types::Span;
 
 /// Bytes between two entries of a line index.
 const BLOCK_BYTES: usize = 1 << 14;
-/// Bytes of a line shown on either side of what a diagnostic points at: a line may be as long as its file.
+/// Bytes that are shown in one piece; of more only what lies around the place, for a line may be as long as its file.
+const SHOWN_BYTES_MAX: usize = 4096;
+/// Bytes shown on either side then.
 const CONTEXT_BYTES: usize = 160;
 
 /// A text and the name people know it by, with a line index that stays small however large the text is.
@@ -110,8 +112,11 @@ impl SourceCode for Source {
         for _ in 0..context_lines_after {
             end = if end == self.text.len() { end } else { self.line_end(end + 1) };
         }
-        start = start.max(self.floor(from.saturating_sub(CONTEXT_BYTES)));
-        end = end.min(self.floor(to.saturating_add(CONTEXT_BYTES)));
+        if SHOWN_BYTES_MAX < end - start {
+            let to = to.min(from + SHOWN_BYTES_MAX / 2);
+            start = start.max(self.floor(from.saturating_sub(CONTEXT_BYTES)));
+            end = end.min(self.floor(to + CONTEXT_BYTES));
+        }
         let shown = SourceSpan::from((start, end - start));
         let (line, column) = (self.lines_to(start), self.place(u32::try_from(from).unwrap_or(u32::MAX)).column - 1);
         let lines = count_lines(&self.text.as_bytes()[start..end]) + 1;

@@ -69,7 +69,7 @@ fn statement(file: &FileReport, judged: &Judged, span: Span, pc: Pc, setup: bool
     let written = file.statement(span);
     let program = &judged.scenario.program;
     match (setup, program.code.get(pc.idx())) {
-        (true, Some(instr)) => format!("[{}] {written}", words::actor(program, program.tasks[instr.task.idx()])),
+        (true, Some(instr)) => format!("[{}] {written}", program.actor(instr.task)),
         _ => written,
     }
 }
@@ -201,7 +201,11 @@ fn violated(file: &FileReport, judged: &Judged, violation: &crate::check::report
     let mut out = look.wrap_toned(&text, &format!("    !! {}", ""), INDENT, Tone::Alarm);
     if let Some((pc, decision)) = &violation.decision {
         let line = file.place(judged.span(*pc)).line;
-        out.push_str(&look.wrap(&format!("let by line {line}: {}", words::decision(decision)), INDENT, &format!("{INDENT}  ")));
+        out.push_str(&look.wrap(
+            &format!("let happen by line {line}: {}", words::decision(decision)),
+            INDENT,
+            &format!("{INDENT}  "),
+        ));
     }
     out
 }

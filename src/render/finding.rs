@@ -7,6 +7,9 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, So
 use super::Look;
 use crate::diag::{Finding, Severity, Source};
 
+/// Bytes that a label underlines: a line may be as long as its file.
+const LABEL_BYTES_MAX: u32 = 400;
+
 /// The finding in full, with the lines it speaks of.
 pub fn show(finding: &Finding, source: &Source, look: &Look) -> String {
     let theme = if look.color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
@@ -66,7 +69,7 @@ impl Diagnostic for Shown<'_> {
         }
         Some(Box::new(self.finding.labels.iter().enumerate().map(|(place, label)| {
             let text = (!label.text.is_empty()).then(|| label.text.clone());
-            let at = (label.span.start as usize, label.span.end.saturating_sub(label.span.start) as usize);
+            let at = (label.span.start as usize, label.span.end.saturating_sub(label.span.start).min(LABEL_BYTES_MAX) as usize);
             match place {
                 0 => LabeledSpan::new_primary_with_span(text, at),
                 _ => LabeledSpan::new_with_span(text, at),

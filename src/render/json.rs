@@ -201,7 +201,7 @@ impl<'a> StepDto<'a> {
         let task = program.code[step.pc.idx()].task;
         Self {
             line: line(file, judged, step.pc),
-            actor: words::actor(program, program.tasks[task.idx()]),
+            actor: program.actor(task),
             ended: &step.ended,
             faults: step.faults,
             decisions: step.decisions.iter().map(DecisionDto::new).collect(),

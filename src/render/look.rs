@@ -37,9 +37,16 @@ const NO_BREAK: char = '\u{a0}';
 
 /// `mapcount 1` and `knob = value` stay on one line.
 fn keep_together(text: &str) -> String {
-    let mut out = text.replace(" = ", "\u{a0}=\u{a0}");
-    for digit in '0'..='9' {
-        out = out.replace(&format!(" {digit}"), &format!("{NO_BREAK}{digit}"));
+    let mut out = String::with_capacity(text.len());
+    for (place, word) in text.replace(" = ", "\u{a0}=\u{a0}").split(' ').enumerate() {
+        let number = word.trim_end_matches([',', ';', ')', ':']);
+        let number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        match (place, number) {
+            (0, _) => {}
+            (_, true) => out.push(NO_BREAK),
+            (_, false) => out.push(' '),
+        }
+        out.push_str(word);
     }
     out
 }

@@ -1,7 +1,7 @@
 //! How values, outcomes, decisions and counts read. Every format says them alike.
 
 use crate::check::report::{Expected, Met, PolicyResult, Reading, Verdict};
-use crate::ir::{Actor, Outcome, Program};
+use crate::ir::Outcome;
 use crate::trace::Decision;
 
 /// An outcome as its word and what stands behind it: `("breach", Some("I7"))`.
@@ -31,17 +31,6 @@ pub fn short_verdict(of: &Verdict) -> String {
     match verdict(of) {
         ("skip", _) | (_, None) => verdict(of).0.to_owned(),
         (word, Some(detail)) => format!("{word} {detail}"),
-    }
-}
-
-/// An actor as a scenario names it: `parent`, `parent/2`, `kernel`, `device`.
-pub fn actor(program: &Program, actor: Actor) -> String {
-    match actor {
-        Actor::Thread { proc, thread: 1 } => program.procs[proc.idx()].clone(),
-        Actor::Thread { proc, thread } => format!("{}/{thread}", program.procs[proc.idx()]),
-        Actor::Kernel(1) => "kernel".to_owned(),
-        Actor::Kernel(number) => format!("kernel/{number}"),
-        Actor::Device => "device".to_owned(),
     }
 }
 

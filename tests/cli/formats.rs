@@ -1,0 +1,161 @@
+//! What other programs read: held against a schema, and read back by parsers that are not ours.
+
+use boon::{Compiler, Schemas};
+use serde_json::Value;
+use tap_parser::{DirectiveKind, TapParser, TapStatement};
+
+use super::{LEAK, UNMET, cowl, cowl_on, file, root};
+
+/// The mistakes of a document by the schema in the repository.
+fn against_schema(document: &Value) -> Result<(), String> {
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    let path = root().join("docs/cowl-run.schema.json");
+    let schema =
+        compiler.compile(path.to_str().expect("a path in UTF-8"), &mut schemas).map_err(|error| format!("{error:#}"))?;
+    schemas.validate(document, schema).map_err(|error| format!("{error:#}"))
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn json_of_the_corpus_is_as_the_schema_says_with_and_without_steps() {
+    for arguments in ["run corpus --format json", "run corpus/gallery corpus/basics --format json --trace"] {
+        let document = json(&cowl(arguments).out);
+        against_schema(&document).unwrap_or_else(|error| panic!("{arguments}: {error}"));
+        let scenarios =
+            document["files"].as_array().expect("files").iter().map(|file| file["scenarios"].as_array().map_or(0, Vec::len));
+        assert!(10 < scenarios.sum::<usize>(), "{arguments}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_is_no_output_of_this_format() {
+    let document = json(&cowl_on("run --format json --trace -p linux-5.7", &file("schema", LEAK), "").ends(0).out);
+    against_schema(&document).expect("it is an output");
+    let result = "/files/0/scenarios/0/results/0";
+    for (place, value) in [
+        ("/format".to_owned(), json("2")),
+        (format!("{result}/outcome"), json("\"fine\"")),
+        (format!("{result}/met"), json("\"yes\"")),
+        (format!("{result}/copies"), json("-1")),
+        (format!("{result}/detail"), json("\"a leak has none\"")),
+        (format!("{result}/violations/0/line"), json("0")),
+        (format!("{result}/steps/0/facts/p.buf[0]/frame"), json("\"a\"")),
+    ] {
+        let mut wrong = document.clone();
+        *wrong.pointer_mut(&place).unwrap_or_else(|| panic!("no {place} in {document}")) = value;
+        assert!(against_schema(&wrong).is_err(), "{place} may be anything");
+    }
+    let mut wrong = document.clone();
+    wrong["files"][0]["more"] = json("1");
+    assert!(against_schema(&wrong).is_err(), "keys nobody knows are let through");
+}
+
+#[test]
+fn json_tells_outcome_cost_violation_and_what_was_read() {
+    let document = json(&cowl_on("run --format json -p linux-5.7,linux-5.9", &file("json", LEAK), "").ends(0).out);
+    let results = &document["files"][0]["scenarios"][0]["results"];
+    assert_eq!(results[0]["policy"], "linux-5.7");
+    assert_eq!(results[0]["outcome"], "leak");
+    assert_eq!(results[0]["expected"], "leak");
+    assert_eq!(results[0]["met"], true);
+    assert_eq!(results[0]["violations"][0]["line"], 8);
+    assert_eq!(results[0]["violations"][0]["knob"], "reuse_small = map_swap");
+    assert_eq!(results[0]["observations"][0], json(r#"{"line": 8, "value": "new", "promised": ["old"]}"#));
+    assert_eq!((&results[1]["outcome"], &results[1]["copies"]), (&json("\"ok\""), &json("1")));
+    assert_eq!(results[1]["violations"], json("[]"));
+    assert!(results[0].get("steps").is_none());
+}
+
+#[test]
+fn a_step_has_the_facts_of_every_page() {
+    let document = json(&cowl_on("run --format json --trace -p linux-5.7", &file("steps", LEAK), "").ends(0).out);
+    let steps = &document["files"][0]["scenarios"][0]["results"][0]["steps"];
+    assert_eq!(steps.as_array().map(Vec::len), Some(7));
+    assert_eq!((&steps[2]["actor"], &steps[2]["ended"]), (&json("\"p\""), &json("\"ok\"")));
+    let shared = &steps[2]["facts"]["c.buf[0]"];
+    assert_eq!(*shared, steps[2]["facts"]["p.buf[0]"], "both map the same page after fork");
+    assert_eq!((&shared["frame"], &shared["mapcount"], &shared["writable"]), (&json("\"A\""), &json("2"), &json("false")));
+    assert_eq!(steps[5]["decisions"][0]["rule"], "wp::decide_small");
+}
+
+/// KTAP is TAP with another first line, which each subtest has too, and subtests indented by two columns instead of four, with
+/// their name among them instead of before them.
+fn as_tap(ktap: &str) -> String {
+    let line = |line: &str| {
+        let text = line.trim_start_matches(' ');
+        let depth = (line.len() - text.len()) / 2 - usize::from(text.starts_with("# Subtest: "));
+        format!("{}{}\n", "    ".repeat(depth), text.replace("KTAP version 1", "TAP version 14"))
+    };
+    ktap.lines().filter(|line| *line != "  KTAP version 1").map(line).collect()
+}
+
+#[test]
+fn ktap_is_read_back_by_a_parser_that_is_not_ours() {
+    let folder = file("ktap", LEAK).with_file_name("");
+    std::fs::write(folder.join("unmet.cow"), UNMET).expect("files");
+    let skipped = "scenario skipped {\n    p: mmap buf 1 page\n    p: madvise buf populate_write\n    p: read buf == 0\n}\n";
+    std::fs::write(folder.join("skipped.cow"), skipped).expect("files");
+    let said = cowl_on("run --format ktap -p linux-5.7,latest", &folder, "").ends(1);
+    assert!(said.out.starts_with("KTAP version 1\n1..3\n"), "{}", said.out);
+    assert_eq!(said.out.matches("\n  KTAP version 1\n  # Subtest: ").count(), 3, "{}", said.out);
+    let tap = as_tap(&said.out);
+    let statements = TapParser::new().parse(&tap).unwrap_or_else(|error| panic!("{error}: {tap}"));
+    let subtests: Vec<_> = statements
+        .iter()
+        .filter_map(|statement| match statement {
+            TapStatement::Subtest(subtest) => Some((subtest.ending.desc, subtest.ending.result, points(&subtest.statements))),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        subtests,
+        [
+            (Some("leak"), true, vec![(Some("linux-5.7"), true, false), (Some("linux-7.3"), true, false)]),
+            (Some("skipped"), true, vec![(Some("linux-5.7"), true, true), (Some("linux-7.3"), true, false)]),
+            (Some("unmet"), false, vec![(Some("linux-5.7"), false, false), (Some("linux-7.3"), false, false)]),
+        ]
+    );
+}
+
+/// Name, result, and whether it was skipped.
+fn points<'a>(statements: &[TapStatement<'a>]) -> Vec<(Option<&'a str>, bool, bool)> {
+    let point = |statement: &TapStatement<'a>| match statement {
+        TapStatement::TestPoint(test) => {
+            let skipped = test.directive.as_ref().is_some_and(|directive| directive.kind == DirectiveKind::Skip);
+            Some((test.desc, test.result, skipped))
+        }
+        _ => None,
+    };
+    statements.iter().filter_map(point).collect()
+}
+
+#[test]
+fn junit_is_well_formed_and_counts_its_failures() {
+    use quick_xml::Reader;
+    use quick_xml::events::Event;
+    let out = cowl_on("run --format junit -p linux-5.7,latest", &file("junit", UNMET), "").ends(1).out;
+    let (mut reader, mut failures, mut cases) = (Reader::from_str(&out), 0, 0);
+    loop {
+        match reader.read_event().unwrap_or_else(|error| panic!("{error}: {out}")) {
+            Event::Start(tag) | Event::Empty(tag) => {
+                failures += usize::from(tag.name().as_ref() == "failure");
+                cases += usize::from(tag.name().as_ref() == "testcase");
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert_eq!((cases, failures), (2, 2), "{out}");
+    assert!(out.contains("failures=\"2\""), "{out}");
+}
+
+#[test]
+fn short_has_a_line_for_each_unmet_expectation() {
+    let said = cowl_on("run --format short", &file("short", UNMET), "").ends(1);
+    let lines: Vec<_> = said.out.lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("short.cow:5:5: unmet[expect]: unmet: expected leak, came ok under all"), "{lines:?}");
+}
