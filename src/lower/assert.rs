@@ -194,9 +194,8 @@ impl<'a> Scene<'_, 'a> {
                 }
                 let known = self.program.mems.iter().map(|mem| mem.name.as_str());
                 let help = Near::among(name.text, known).or("map it above this line");
-                let process = self.program.procs.first().map_or("nobody", String::as_str).to_owned();
-                let error = NameError::UnknownMemory { name: name.text.to_owned(), process, help, at: at.label() };
-                self.errors.report(at, error)
+                let (name, nobody) = (name.text.to_owned(), "no process has".to_owned());
+                self.errors.report(at, NameError::UnknownMemory { name, nobody, help, at: at.label() })
             }
             _ => {
                 let owners: Vec<String> = self.owners(name.text).iter().map(|owner| format!("{owner}.{}", name.text)).collect();

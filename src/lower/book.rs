@@ -198,7 +198,8 @@ impl<'a> Book<'a> {
             return None;
         }
         let known = self.prepares.keys().copied();
-        let help = Near::among(name.node, known).or(format!("write it in this file: prepare {}(p) {{ … }}", name.node));
+        let otherwise = format!("write `prepare {}(p) {{ … }}` in this file, or `use` the file that has it", name.node);
+        let help = Near::among(name.node, known).named(otherwise);
         errors.report(at, NameError::UnknownPrepare { name: name.node.to_owned(), help, at: at.label() })
     }
 }

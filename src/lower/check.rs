@@ -8,10 +8,10 @@ use crate::syntax::ast::{Block, Bound, KindRef, LineKind, Spanned, Word};
 
 /// Every prepare: its parameters, the shape of its lines, that none uses itself.
 pub(super) fn prepares<'a>(book: &Book<'a>, errors: &mut Errors) {
-    for (name, prepare) in &book.prepares {
+    for prepare in book.prepares.values() {
         match &prepare.body {
             Body::Lines { params, block } => {
-                parameters(name, prepare.at, params, errors);
+                parameters(prepare.at, params, errors);
                 let env = Env::open(prepare.at.file, params);
                 lines(book, *block, &env, errors);
             }
@@ -23,10 +23,7 @@ pub(super) fn prepares<'a>(book: &Book<'a>, errors: &mut Errors) {
     }
 }
 
-fn parameters<'a>(name: &str, at: Place, params: &[Word<'a>], errors: &mut Errors) {
-    if params.is_empty() {
-        errors.report::<()>(at, ItemError::NoActor { name: name.to_owned(), at: at.label() });
-    }
+fn parameters<'a>(at: Place, params: &[Word<'a>], errors: &mut Errors) {
     for (idx, param) in params.iter().enumerate() {
         let place = Place { file: at.file, span: param.span };
         if let Some(first) = params[..idx].iter().find(|other| other.node == param.node) {
@@ -51,7 +48,7 @@ fn lines<'a>(book: &Book<'a>, block: Block<'a>, env: &Env<'a>, errors: &mut Erro
             }
             LineKind::Race(block) => lines(book, block, env, errors),
             LineKind::Use { name, args } => {
-                use_line(book, name, &args, env, errors);
+                use_line(book, name, &args, env.place(line.span), env, errors);
             }
             // What can be wrong with an assertion needs names; the rest does not stand in a prepare.
             LineKind::Assert(_) | LineKind::Title(_) | LineKind::Origin(_) => {}
@@ -65,10 +62,10 @@ pub(super) fn use_line<'a>(
     book: &Book<'a>,
     name: Word<'a>,
     args: &[Spanned<Bound<'a>>],
+    at: Place,
     env: &Env<'a>,
     errors: &mut Errors,
 ) -> Option<()> {
-    let at = env.place(args.iter().fold(name.span, |span, arg| span.to(arg.span)));
     if name.node == "over" {
         if env.setup {
             let (line, item) = ("`use over`", "a prepare");

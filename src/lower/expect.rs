@@ -122,7 +122,7 @@ fn agree(a: &Expect, b: &Expect) -> bool {
 fn one(around: &Around, line: &Line, errors: &mut Errors) -> Option<Said> {
     let expect = &line.expect;
     let frequency = frequency(around, line, errors);
-    let outcome = outcome(expect, line.at, errors);
+    let outcome = outcome(around.book, expect, line.at, errors);
     let spoken = spoken(around.book, &expect.on, line.at.file, errors);
     let over = over(around.book, &expect.over, around.kinds, around.kind, line.at.file, errors);
     let (frequency, outcome, spoken, over) = (frequency?, outcome?, spoken?, over?);
@@ -151,7 +151,7 @@ fn frequency(around: &Around, line: &Line, errors: &mut Errors) -> Option<Freque
     }
 }
 
-fn outcome(expect: &ast::Expect, line: Place, errors: &mut Errors) -> Option<Outcome> {
+fn outcome(book: &Book, expect: &ast::Expect, line: Place, errors: &mut Errors) -> Option<Outcome> {
     let word = expect.outcome;
     let at = Place { file: line.file, span: word.span };
     let plain = match word.node {
@@ -159,7 +159,7 @@ fn outcome(expect: &ast::Expect, line: Place, errors: &mut Errors) -> Option<Out
         "leak" => Outcome::Leak,
         "lost" => Outcome::Lost,
         "missed" => Outcome::Missed,
-        "breach" | "event" | "fails" | "copies" => return detailed(expect, at, errors),
+        "breach" | "event" | "fails" | "copies" => return detailed(book, expect, at, errors),
         said => {
             let help = Near::among(said, OUTCOMES).or("");
             let word = said.to_owned();
@@ -175,7 +175,7 @@ fn outcome(expect: &ast::Expect, line: Place, errors: &mut Errors) -> Option<Out
     Some(plain)
 }
 
-fn detailed(expect: &ast::Expect, at: Place, errors: &mut Errors) -> Option<Outcome> {
+fn detailed(book: &Book, expect: &ast::Expect, at: Place, errors: &mut Errors) -> Option<Outcome> {
     let outcome = expect.outcome.node;
     let (wanted, example) = match outcome {
         "breach" => ("the number of an invariant", "breach I7".to_owned()),
@@ -211,7 +211,8 @@ fn detailed(expect: &ast::Expect, at: Place, errors: &mut Errors) -> Option<Outc
         (None, []) => format!("write `expect {example}`"),
         (None, known) => format!("write {}", one_of(known)),
     };
-    errors.report(at, ItemError::Malformed { what: format!("this is not {wanted}"), help, at: at.label() })
+    let said = book.text(at);
+    errors.report(at, ItemError::Malformed { what: format!("`{said}` is not {wanted}"), help, at: at.label() })
 }
 
 /// Whether a line narrowed to kinds speaks of this one; `None` where it names a kind that the scenario has not.

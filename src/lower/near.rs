@@ -28,6 +28,14 @@ impl Near {
         self.nearest.as_deref()
     }
 
+    /// A help text: the near name, else `otherwise`.
+    pub fn named(&self, otherwise: impl fmt::Display) -> String {
+        match &self.nearest {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => otherwise.to_string(),
+        }
+    }
+
     /// A help text: the near name, else the names there are, else `otherwise`.
     pub fn or(&self, otherwise: impl fmt::Display) -> String {
         match (&self.nearest, self.known.as_slice()) {

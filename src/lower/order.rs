@@ -4,7 +4,7 @@ use super::env::Name;
 use super::error::{OrderError, Place, StatementError};
 use super::scene::{Ctx, Scene};
 use super::world::{Sleep, Taken};
-use crate::ir::{Actor, Area, Ending, Op, Verb};
+use crate::ir::{Actor, Area, Ending, Op, Verb, Who};
 use crate::types::{ProcId, RefId, TaskId};
 
 impl<'a> Scene<'_, 'a> {
@@ -49,13 +49,17 @@ impl<'a> Scene<'_, 'a> {
             return Some(());
         };
         let name = self.program.mems[area.mem.idx()].name.clone();
-        let failure = match cx.info.verb {
-            Verb::Write | Verb::Read => "SIGSEGV",
-            Verb::Mprotect | Verb::Madvise => "ENOMEM",
-            _ => "EFAULT",
+        let announce =
+            |failure| format!("move the line above the `munmap`, or announce what happens: end it with `fails {failure}`");
+        let help = match (cx.info.who, cx.info.verb) {
+            (_, Verb::Munmap | Verb::Name) => "drop this line: nothing is left there".to_owned(),
+            (Who::Kernel, _) => "move the line above the `munmap`".to_owned(),
+            (_, Verb::Write | Verb::Read) => announce("SIGSEGV"),
+            (_, Verb::Mprotect | Verb::Madvise) => announce("ENOMEM"),
+            _ => announce("EFAULT"),
         };
         let at = cx.at;
-        self.errors.report(at, OrderError::AfterMunmap { name, failure, gone: gone.at.beside(at), at: at.label() })
+        self.errors.report(at, OrderError::AfterMunmap { name, help, gone: gone.at.beside(at), at: at.label() })
     }
 
     /// That some page is registered with userfaultfd.
@@ -86,7 +90,7 @@ impl<'a> Scene<'_, 'a> {
         let memory = sleep.area.map_or("buf", |area| self.program.mems[area.mem.idx()].name.as_str());
         let help = format!("wake it above this line: `{}: uffd unwp {memory}`; or let another thread do it", other);
         let actor = match actor {
-            Actor::Thread { thread: 2.., .. } => self.book.text(name.at).to_owned(),
+            Actor::Thread { thread: number @ 2.., .. } => format!("{}/{number}", name.text),
             _ => name.text.to_owned(),
         };
         self.errors.report(at, OrderError::Sleeping { actor, help, since, at: at.label() })

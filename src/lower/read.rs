@@ -76,30 +76,25 @@ fn verb<'o, 'a>(
     let seconds: Vec<&'static OpInfo> = OPS.iter().filter(|info| second_word(info, said).is_some()).collect();
     if seconds.is_empty() {
         let firsts = OPS.iter().map(|info| info.verb.keyword().split(' ').next().unwrap_or_default());
-        let help = Near::among(said, firsts).or("the verbs are listed by `cowl check --help`");
+        let help = Near::among(said, firsts).or("`cowl verbs` lists them");
         return errors.report(at, StatementError::UnknownVerb { verb: said.to_owned(), help, at: at.label() });
     }
-    let words: Vec<&str> = seconds.iter().filter_map(|info| second_word(info, said)).collect();
+    let both: Vec<&str> = seconds.iter().map(|info| info.verb.keyword()).collect();
     let second = match action.operands.first() {
         Some(Operand::Address(address)) => address.as_word(),
         _ => None,
     };
-    let Some(second) = second else {
-        let help = format!("write {} behind `{said}`", one_of(&words));
-        return errors.report(at, StatementError::UnknownVerb { verb: said.to_owned(), help, at: at.label() });
-    };
-    let both = env.place(action.verb.span.to(second.span));
-    match seconds.iter().find(|info| second_word(info, said) == Some(second.node)) {
-        Some(info) => Some((info, both, &action.operands[1..])),
-        None => {
-            let help = match nearest(second.node, words.iter().copied()) {
-                Some(word) => format!("did you mean `{said} {word}`?"),
-                None => format!("write {} behind `{said}`", one_of(&words)),
-            };
-            let verb = format!("{said} {}", second.node);
-            errors.report(both, StatementError::UnknownVerb { verb, help, at: both.label() })
-        }
+    let meant = second.and_then(|second| seconds.iter().find(|info| second_word(info, said) == Some(second.node)));
+    if let (Some(second), Some(info)) = (second, meant) {
+        return Some((info, env.place(action.verb.span.to(second.span)), &action.operands[1..]));
     }
+    let words = seconds.iter().filter_map(|info| second_word(info, said));
+    if let Some((second, near)) = second.and_then(|second| Some((second, nearest(second.node, words)?))) {
+        let at = env.place(action.verb.span.to(second.span));
+        let (verb, help) = (format!("{said} {}", second.node), format!("did you mean `{said} {near}`?"));
+        return errors.report(at, StatementError::UnknownVerb { verb, help, at: at.label() });
+    }
+    errors.report(at, StatementError::SecondWord { verb: said.to_owned(), help: one_of(&both), at: at.label() })
 }
 
 /// The second word of a verb of two whose first is `first`.
@@ -132,12 +127,11 @@ fn speaker(action: &Action, env: &Env, info: &OpInfo, verb_at: Place, errors: &m
         return Some(());
     }
     let verb = info.verb.keyword();
-    let right = match info.who {
-        Who::Kernel => "kernel",
-        Who::Device | Who::HolderOrDevice => "device",
-        Who::Process => "PROCESS",
+    let help = match info.who {
+        Who::Kernel => format!("write `kernel` before the colon, as in: {}", info.example),
+        Who::Device => format!("write `device` before the colon, as in: {}", info.example),
+        Who::Process | Who::HolderOrDevice => format!("let a process say it, as in: {}", info.example),
     };
-    let help = format!("write `{right}: {verb} …`, as in: {}", info.example);
     let at = env.place(action.actor.span);
     let said_by = if speaker == Speaker::Process { format!("the process `{actor}`") } else { format!("`{actor}`") };
     let who = info.who.to_string();
@@ -358,7 +352,8 @@ fn wanted(slot: Slot) -> String {
         Slot::Child => "a child process".to_owned(),
         Slot::Ref | Slot::RefArea => "a reference".to_owned(),
         Slot::OneOf(words) if words.len() <= 6 => one_of(words),
-        Slot::OneOf(_) | Slot::Maybe(_) | Slot::Backing => "one of its words".to_owned(),
+        Slot::OneOf(_) => "an advice it knows".to_owned(),
+        Slot::Maybe(_) | Slot::Backing => "one of its optional words".to_owned(),
     }
 }
 
@@ -374,10 +369,14 @@ fn report<T>(
     match stop {
         Stop::Missing(slot) => {
             let at = env.place(operands.last().map_or(verb_at.span, Operand::span));
-            let error = StatementError::MissingOperand { verb, wanted: wanted(slot), example: info.example, at: at.label() };
-            errors.report(at, error)
+            let help = format!("write it like this: {}", info.example);
+            errors.report(at, StatementError::MissingOperand { verb, wanted: wanted(slot), help, at: at.label() })
         }
         Stop::Wrong(slot, operand) => {
+            if let (Slot::Size, Some((span, wanted, help))) = (slot, incomplete_size(operand, operands)) {
+                let (at, wanted) = (env.place(span), wanted.to_owned());
+                return errors.report(at, StatementError::MissingOperand { verb, wanted, help, at: at.label() });
+            }
             let (span, help) = wrong_help(slot, operand, operands, info);
             let at = env.place(span);
             errors.report(at, StatementError::WrongOperand { verb, wanted: wanted(slot), help, at: at.label() })
@@ -385,10 +384,13 @@ fn report<T>(
         Stop::Needless(operand, free) => {
             let at = env.place(operand.span());
             let said = word_of(operand).unwrap_or_default();
-            let help = match nearest(said, free.iter().copied()) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None if free.is_empty() => format!("drop it; `{verb}` is written like this: {}", info.example),
-                None => format!("drop it; the words that may stand here are {}", one_of(&free)),
+            if let Some(near) = nearest(said, free.iter().copied()) {
+                let word = said.to_owned();
+                return errors.report(at, StatementError::UnknownOption { verb, word, near, at: at.label() });
+            }
+            let help = match free.is_empty() {
+                true => format!("drop it; `{verb}` is written like this: {}", info.example),
+                false => format!("drop it; the words that may stand here are {}", one_of(&free)),
             };
             errors.report(at, StatementError::NeedlessOperand { verb, help, at: at.label() })
         }
@@ -406,32 +408,42 @@ fn word_of<'a>(operand: &Operand<'a>) -> Option<&'a str> {
     }
 }
 
+/// What a size that ends too early lacks, behind what, and what to write.
+fn incomplete_size(count: &Operand, operands: &[Operand]) -> Option<(Span, &'static str, String)> {
+    let Operand::Value(number) = count else { return None };
+    let at = operands.iter().position(|other| other.span() == count.span())?;
+    let (unit, order) = (operands.get(at + 1), operands.get(at + 2));
+    match (unit, order) {
+        _ if number.node.text => None,
+        (None, _) => {
+            let help = format!("write `{} pages`, or another unit: `thp`, `mthp ORDER`, `hugetlb`", number.node.bits);
+            Some((count.span(), "the unit of its size", help))
+        }
+        (Some(unit), _) if word_of(unit) == Some("mthp") => {
+            let help =
+                format!("write an order from 2 to {} behind `mthp`: it is log2 of the pages", super::limits::PMD_ORDER - 1);
+            Some((unit.span(), "the order of its folios", help))
+        }
+        _ => None,
+    }
+}
+
 /// Where a wrong operand really goes wrong, and what to write there.
 fn wrong_help(slot: Slot, operand: &Operand, operands: &[Operand], info: &OpInfo) -> (Span, String) {
     let like = format!("write it like this: {}", info.example);
-    let behind = |ahead: usize| {
-        let at = operands.iter().position(|other| other.span() == operand.span());
-        at.and_then(|at| operands.get(at + ahead))
-    };
     let help = match (slot, word_of(operand)) {
         (Slot::Value, Some(word)) if word.len() <= 8 => format!("write `\"{word}\"` for a string, or a number"),
         (Slot::Value, _) => "write a number, or a string of at most 8 bytes".to_owned(),
-        (Slot::OneOf(words), Some(word)) => Near::among(word, words.iter().copied()).or(one_of(words)),
-        (Slot::OneOf(words), None) => format!("write {}", one_of(words)),
-        (Slot::Size, None) => match (operand, behind(1), behind(2)) {
-            (Operand::Value(count), Some(unit), order) if !count.node.text => {
-                let said = word_of(unit).unwrap_or_default();
-                if said == "mthp" {
-                    let span = order.map_or(unit.span(), Operand::span);
-                    return (span, format!("write an order from 2 to {}, as in `1 mthp 4`", super::limits::PMD_ORDER - 1));
-                }
-                return (unit.span(), Near::among(said, UNITS).or("write the unit of the size"));
-            }
-            (Operand::Value(count), None, _) if !count.node.text => {
-                return (operand.span(), format!("write `{} pages`, or `thp`, `mthp ORDER`, `hugetlb`", count.node.bits));
-            }
-            _ => like,
+        (Slot::OneOf(words), word) => match word.and_then(|word| nearest(word, words.iter().copied())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("write {}", one_of(words)),
         },
+        (Slot::Size, None) => {
+            let behind = operands.iter().skip_while(|other| other.span() != operand.span()).nth(1);
+            let Some(unit) = behind.filter(|_| matches!(operand, Operand::Value(_))) else { return (operand.span(), like) };
+            let help = Near::among(word_of(unit).unwrap_or_default(), UNITS).or("write the unit of the size");
+            return (unit.span(), help);
+        }
         (Slot::Size, Some(_)) => format!("write the size behind the name, as in: {}", info.example),
         _ => like,
     };

@@ -79,7 +79,7 @@ impl<'a> Scene<'_, 'a> {
         let at = cx.env.place(count.span);
         let number = cx.env.number(count, self.errors)?;
         if number == 0 {
-            let help = format!("write `1 {unit}` or more");
+            let help = format!("write `1 {}` or more", if unit == "pages" { "page" } else { unit });
             let limit = "a mapping has at least one page".to_owned();
             return self
                 .errors
@@ -161,12 +161,18 @@ impl<'a> Scene<'_, 'a> {
             Some((other, first)) => self.wrong_sort(name, other, first, "a reference"),
             None if !self.accuses(name.text) => None,
             None => {
-                let memory = self.world.procs.iter().any(|proc| proc.names.contains_key(name.text));
-                let otherwise = match memory {
-                    true => format!("take one above this line, as in: p: pin {} rw -> nic", name.text),
-                    false => format!("take it above this line, as in: p: pin buf rw -> {}", name.text),
-                };
-                let help = if memory { otherwise } else { Near::among(name.text, self.names_of("a reference")).or(otherwise) };
+                let known = self.names_of("a reference");
+                if let Some(mem) = self.world.procs.iter().find_map(|proc| proc.names.get(name.text)) {
+                    let otherwise = format!("take a reference to it above this line, as in: p: pin {} rw -> nic", name.text);
+                    let help = Near::among("", known).or(otherwise);
+                    let (text, at, is, wanted) = (name.text.to_owned(), name.at, "memory", "a reference");
+                    let first = self.world.mems[mem.mem.idx()].beside(at);
+                    return self
+                        .errors
+                        .report(at, NameError::WrongSort { name: text, is, wanted, help, first, at: at.label() });
+                }
+                let otherwise = format!("take it above this line, as in: p: pin buf rw -> {}", name.text);
+                let help = Near::among(name.text, known).named(otherwise);
                 let (name, at) = (name.text.to_owned(), name.at);
                 self.errors.report(at, NameError::UnknownReference { name, help, at: at.label() })
             }
@@ -294,9 +300,15 @@ impl<'a> Scene<'_, 'a> {
         }
         let process = self.program.procs[proc.idx()].clone();
         let at = name.at;
-        let help = if let Some((named @ (Named::Reference(_) | Named::Observation(_)), _)) = self.world.names.get(name.text) {
-            format!("`{}` is {}; write the memory it was made from", name.text, named.says())
-        } else if let Some(owner) = self.owners(name.text).first() {
+        if let Some((is @ (Named::Reference(_) | Named::Observation(_)), first)) = self.world.names.get(name.text).copied() {
+            let help = match is {
+                Named::Reference(_) => format!("write the memory, or `device: peek {}`", name.text),
+                _ => "write the memory that was read".to_owned(),
+            };
+            let (text, first, is, wanted) = (name.text.to_owned(), first.beside(at), is.says(), "memory");
+            return self.errors.report(at, NameError::WrongSort { name: text, is, wanted, help, first, at: at.label() });
+        }
+        let help = if let Some(owner) = self.owners(name.text).first() {
             format!("`{owner}` mapped `{0}` apart from `{process}`: map it before the fork, or write `{owner}.{0}`", name.text)
         } else {
             let known = self.world.procs[proc.idx()].names.keys().copied();
@@ -305,8 +317,8 @@ impl<'a> Scene<'_, 'a> {
                 None => format!("map it above this line: `{process}: mmap {} 1 page`", name.text),
             }
         };
-        let name = name.text.to_owned();
-        self.errors.report(at, NameError::UnknownMemory { name, process, help, at: at.label() })
+        let (name, nobody) = (name.text.to_owned(), format!("`{process}` has no"));
+        self.errors.report(at, NameError::UnknownMemory { name, nobody, help, at: at.label() })
     }
 
     /// First page and number of pages of an index; all pages where there is none.

@@ -40,6 +40,8 @@ struct Head<'a> {
     hugetlb_at: Option<Place>,
     swap_at: Option<Place>,
     over_at: Option<Place>,
+    /// A `use` of it cannot be read: any name may be given there.
+    blind: bool,
     expects: Vec<expect::Line<'a>>,
 }
 
@@ -48,9 +50,8 @@ pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors
     let mut before = errors.len();
     let head = head(book, item, errors);
     let kinds = book.kinds(&item.over, 0, errors);
-    let blind = book.lacks_a_use(0, item.span);
     match (item.over.first().zip(item.over.last()), head.over_at) {
-        (Some((first, last)), None) if !blind => {
+        (Some((first, last)), None) if !head.blind => {
             let at = Place { file: 0, span: first.span.to(last.span) };
             errors.report::<()>(at, ItemError::OverWithoutUse { at: at.label() });
         }
@@ -65,7 +66,7 @@ pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors
     }
     let mut made = Made::default();
     for kind in chosen.into_iter().take(KINDS_MAX) {
-        let Some(scenario) = one(book, item, &head, &kinds, kind, blind, errors) else { continue };
+        let scenario = one(book, item, &head, &kinds, kind, before, errors);
         if before < errors.len() || item.broken {
             continue;
         }
@@ -85,16 +86,16 @@ fn one<'a>(
     head: &Head<'a>,
     kinds: &[Chosen<'a>],
     kind: Option<&Chosen<'a>>,
-    blind: bool,
+    before: usize,
     errors: &mut Errors,
-) -> Option<Scenario> {
-    let before = errors.len();
+) -> Scenario {
+    let fine = !item.broken;
     let mut scene = Scene::new(book, errors, kinds, kind);
-    scene.world.blind = blind;
+    scene.world.blind = head.blind;
     scene.program.system = head.system;
     scene.block(item.body, &Env::scenario());
     let Scene { program, spans, asserts, .. } = scene;
-    if program.procs.is_empty() && before == errors.len() && !item.broken {
+    if program.procs.is_empty() && fine && errors.len() == before {
         let at = Place { file: 0, span: item.name.span };
         errors.report::<()>(at, ItemError::Empty { name: item.name.node.to_owned(), at: at.label() });
     }
@@ -102,7 +103,7 @@ fn one<'a>(
     let around = Around { book, kinds, kind: kind.map(|kind| &kind.kind), has_race, name: item.name.span };
     let expects = expect::expects(&around, &head.expects, errors);
     let text = |said: &Option<(String, Place)>| said.as_ref().map(|(text, _)| text.clone()).unwrap_or_default();
-    Some(Scenario {
+    Scenario {
         name: item.name.node.to_owned(),
         title: text(&head.title),
         origin: text(&head.origin),
@@ -112,7 +113,7 @@ fn one<'a>(
         expects,
         span: item.name.span,
         spans,
-    })
+    }
 }
 
 /// Whether something of a scenario cannot be run yet. It is said once, at the first such line.
@@ -134,7 +135,7 @@ fn refuse(scenario: &Scenario, head: &Head, errors: &mut Errors) -> bool {
 
 /// Reads what is not done by anybody, and checks what does not depend on the kind.
 fn head<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors) -> Head<'a> {
-    let mut head = Head::default();
+    let mut head = Head { blind: book.lacks_a_use(0, item.span), ..Head::default() };
     let env = Env::scenario();
     let mut began = false;
     for line in item.body.lines() {
@@ -142,8 +143,7 @@ fn head<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors) -> Head<'a> {
         match line.kind {
             LineKind::Title(text) => text_once(&mut head.title, "the title", &text, at, errors),
             LineKind::Origin(text) => text_once(&mut head.origin, "the origin", &text, at, errors),
-            LineKind::System(words) if began => {
-                let _ = words;
+            LineKind::System(_) if began => {
                 let (line, item) = ("`system`", "the middle of a scenario");
                 let help = "move it above the first line that does something";
                 errors.report::<()>(at, ItemError::Misplaced { line, item, help, at: at.label() });
@@ -152,7 +152,7 @@ fn head<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors) -> Head<'a> {
             LineKind::Expect(expect) => head.expects.push(expect::Line { expect, at }),
             LineKind::Use { name, args } => {
                 began = true;
-                let fine = check::use_line(book, name, &args, &env, errors);
+                let fine = check::use_line(book, name, &args, at, &env, errors);
                 if name.node == "over" && fine.is_some() {
                     match head.over_at {
                         Some(first) => {

@@ -160,8 +160,8 @@ impl<'b, 'a> Scene<'b, 'a> {
         self.limit("`use` lines run in one scenario", self.uses, USES_MAX, at, "use fewer prepares, or larger ones")?;
         let mut passed: Vec<Arg<'a>> = args.iter().map(|arg| env.pass(*arg)).collect();
         if name.node == "over" {
-            if env.setup {
-                return None; // Refused when the prepare was checked.
+            if env.setup || self.over_used.is_some() {
+                return None; // Refused when the lines were checked.
             }
             let kind = self.kind?;
             self.over_used = Some(at);
@@ -271,7 +271,7 @@ impl<'b, 'a> Scene<'b, 'a> {
     fn thread(&mut self, name: super::env::Name<'a>, thread: Spanned<u64>, env: &Env<'a>) -> Option<u8> {
         let at = env.place(thread.span);
         if name.text == "device" {
-            return self.errors.report(at, StatementError::ThreadOfDevice { actor: "`device`", at: at.label() });
+            return self.errors.report(at, StatementError::ThreadOfDevice { at: at.label() });
         }
         match u8::try_from(thread.node) {
             Ok(number @ 1..) => Some(number),
@@ -286,7 +286,7 @@ impl<'b, 'a> Scene<'b, 'a> {
 
     /// The first process that is named exists from the start.
     fn first_process(&mut self, name: super::env::Name<'a>) {
-        if self.program.procs.is_empty() && !self.world.names.contains_key(name.text) && !self.world.blind {
+        if self.program.procs.is_empty() && !self.world.names.contains_key(name.text) {
             let mark = self.mark(TaskId(0), name.at);
             self.start(name, Mark { race: None, ..mark }, None);
         }

@@ -33,12 +33,13 @@ pub(super) fn users<'a>(book: &mut Book<'a>, files: &[Read<'a>], errors: &mut Er
             let ItemKind::Policy { name, base, settings } = item.kind else { continue };
             let at = Place { file: idx, span: name.span };
             let first = items.iter().find(|other| other.name.node == name.node);
-            if policy::is_taken(name.node) || first.is_some() {
-                let first = first.and_then(|first| Place { file: first.file, span: first.name.span }.beside(at));
-                let help = match first {
-                    Some(_) => "rename or drop one of the two".to_owned(),
-                    None => "choose another name: this one is built in or in a used file".to_owned(),
-                };
+            if policy::is_taken(name.node) {
+                errors.report::<()>(at, ItemError::BuiltIn { name: name.node.to_owned(), at: at.label() });
+                continue;
+            }
+            if let Some(first) = first {
+                let first = Place { file: first.file, span: first.name.span }.beside(at);
+                let help = "rename or drop one of the two; a used file's policies count too".to_owned();
                 let (what, name) = ("the policy", name.node.to_owned());
                 errors.report::<()>(at, NameError::ItemTwice { what, name, help, first, again: at.label() });
                 continue;
@@ -82,29 +83,30 @@ fn build<'a>(
         (None, None) => unknown(book, items.iter().map(|item| item.name.node), base.node, at, errors),
     };
     // With a base that is not known the settings are still looked at.
-    let built = settings(&items[idx], base.unwrap_or(policy::find(policy::LATEST_NAME)?.policy), errors, warnings);
-    let built = built.filter(|_| base.is_some());
+    let built = settings(&items[idx], base, errors, warnings);
     items[idx].built = Built::Done(built);
     built
 }
 
-fn settings(item: &Item, base: Policy, errors: &mut Errors, warnings: &mut Errors) -> Option<Policy> {
+fn settings(item: &Item, base: Option<Policy>, errors: &mut Errors, warnings: &mut Errors) -> Option<Policy> {
     let words = item.settings.iter().map(|(key, values)| (key.node, values.iter().map(|value| value.node).collect()));
     let place = |setting: usize, value: Option<usize>| {
         let (key, values) = &item.settings[setting];
         Place { file: item.file, span: value.and_then(|value| values.get(value)).unwrap_or(key).span }
     };
-    match policy::build(&base, words) {
+    let stand_in = policy::find(policy::LATEST_NAME)?.policy;
+    match policy::build(&base.unwrap_or(stand_in), words) {
         Ok(built) => {
             for (setting, knob) in built.not_built {
                 let at = place(setting, None);
                 let knob = knob.name.to_owned();
                 warnings.report::<()>(at, ItemError::KnobNotBuilt { knob, at: at.label() });
             }
-            (!item.broken).then_some(built.policy)
+            base.map(|_| built.policy).filter(|_| !item.broken)
         }
         Err(mistakes) => {
-            for mistake in mistakes {
+            let coherence = |mistake: &policy::Mistake| matches!(mistake.what, policy::What::Incoherent { .. });
+            for mistake in mistakes.into_iter().filter(|mistake| base.is_some() || !coherence(mistake)) {
                 let at = place(mistake.setting, mistake.value);
                 let (message, help) = (mistake.what.to_string(), mistake.what.help());
                 errors.report::<()>(at, ItemError::Setting { message, help, at: at.label() });
@@ -118,10 +120,12 @@ fn unknown<'w, T>(book: &Book, users: impl Iterator<Item = &'w str>, word: &str,
     if book.may_say(word) {
         return None;
     }
+    let release = policy::range(None, Some(word)).ok().and_then(|before| before.last().map(|last| last.name));
     let known = policy::builtin().iter().map(|named| named.name).chain([policy::LATEST_NAME]).chain(users);
-    let help = match nearest(word, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "`cowl policies` lists those there are; a release between two of them is reached by a range".to_owned(),
+    let help = match (release, nearest(word, known)) {
+        (Some(last), _) => format!("write `{last}`, the last built-in release before it"),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => "`cowl policies` lists those there are".to_owned(),
     };
     errors.report(at, ItemError::UnknownPolicy { word: word.to_owned(), help, at: at.label() })
 }

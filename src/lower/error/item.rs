@@ -29,7 +29,7 @@ pub enum ItemError {
         #[label("no process does anything")]
         at: SourceSpan,
     },
-    #[error("the scenario is over several kinds of memory and makes none of them")]
+    #[error("the scenario is over kinds of memory and never makes any")]
     #[diagnostic(code(cowl::lower::over_without_use), help("write `use over(PROCESS)` where the memory is to be made"))]
     OverWithoutUse {
         #[label("these kinds")]
@@ -72,18 +72,11 @@ pub enum ItemError {
         declared: Option<SourceSpan>,
     },
     #[error("the prepare `{name}` uses itself: {chain}")]
-    #[diagnostic(code(cowl::lower::recursive_prepare), help("drop one `use` of the chain"))]
+    #[diagnostic(code(cowl::lower::recursive_prepare), help("take one of them out of the chain"))]
     Recursive {
         name: String,
         chain: String,
         #[label("closes the circle")]
-        at: SourceSpan,
-    },
-    #[error("a prepare needs an actor as its first parameter")]
-    #[diagnostic(code(cowl::lower::prepare_without_actor), help("write `prepare {name}(p)`"))]
-    NoActor {
-        name: String,
-        #[label("no parameter")]
         at: SourceSpan,
     },
     #[error("there is no {what} `{word}`")]
@@ -100,7 +93,14 @@ pub enum ItemError {
     UnknownPolicy {
         word: String,
         help: String,
-        #[label("takes in no policy there is")]
+        #[label("no such policy")]
+        at: SourceSpan,
+    },
+    #[error("the name `{name}` is taken: that policy is built in")]
+    #[diagnostic(code(cowl::lower::built_in_policy), help("choose another name, as in `policy my-{name} = {name}`"))]
+    BuiltIn {
+        name: String,
+        #[label("built in")]
         at: SourceSpan,
     },
     #[error("{message}")]

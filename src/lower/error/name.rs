@@ -12,11 +12,12 @@ pub enum NameError {
         #[label("not started before this line")]
         at: SourceSpan,
     },
-    #[error("`{process}` has no memory named `{name}`")]
+    #[error("{nobody} memory named `{name}`")]
     #[diagnostic(code(cowl::lower::unknown_memory), help("{help}"))]
     UnknownMemory {
         name: String,
-        process: String,
+        /// "`p` has no", "no process has"
+        nobody: String,
         help: String,
         #[label("not mapped before this line")]
         at: SourceSpan,

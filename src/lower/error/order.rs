@@ -5,13 +5,10 @@ use thiserror::Error;
 #[derive(Clone, PartialEq, Debug, Error, Diagnostic)]
 pub enum OrderError {
     #[error("`{name}` is used after it was unmapped")]
-    #[diagnostic(
-        code(cowl::lower::use_after_munmap),
-        help("move the line above the `munmap`, or announce what happens: end it with `fails {failure}`")
-    )]
+    #[diagnostic(code(cowl::lower::use_after_munmap), help("{help}"))]
     AfterMunmap {
         name: String,
-        failure: &'static str,
+        help: String,
         #[label("unmapped here")]
         gone: Option<SourceSpan>,
         #[label("used here")]
@@ -45,7 +42,7 @@ pub enum OrderError {
         at: SourceSpan,
     },
     #[error("pin `{name}` is released twice")]
-    #[diagnostic(code(cowl::lower::double_unpin), help("drop one `unpin`, or pin again in between under another name"))]
+    #[diagnostic(code(cowl::lower::double_unpin), help("take out one `unpin`, or pin again in between under another name"))]
     DoubleUnpin {
         name: String,
         #[label("first released here")]
@@ -56,7 +53,7 @@ pub enum OrderError {
     #[error("reference `{name}` is dropped twice")]
     #[diagnostic(
         code(cowl::lower::double_put),
-        help("drop one `{verb}`, or take another reference in between under another name")
+        help("take out one `{verb}`, or take another reference in between under another name")
     )]
     DoublePut {
         name: String,
@@ -160,16 +157,6 @@ pub enum OrderError {
         first: Option<SourceSpan>,
         #[label("and again here")]
         again: SourceSpan,
-    },
-    #[error("a race cannot hold {what}")]
-    #[diagnostic(code(cowl::lower::not_in_a_race), help("{help}"))]
-    NotInARace {
-        what: &'static str,
-        help: &'static str,
-        #[label("not inside a race")]
-        at: SourceSpan,
-        #[label("this race")]
-        race: Option<SourceSpan>,
     },
     #[error("`{verb}` never fails and is never stopped")]
     #[diagnostic(code(cowl::lower::never_fails), help("drop the ending"))]

@@ -12,6 +12,23 @@ pub enum StatementError {
         #[label("not a verb of the language")]
         at: SourceSpan,
     },
+    #[error("`{verb}` needs a second word")]
+    #[diagnostic(code(cowl::lower::second_word), help("write {help}"))]
+    SecondWord {
+        verb: String,
+        help: String,
+        #[label("which of them?")]
+        at: SourceSpan,
+    },
+    #[error("`{verb}` knows no word `{word}`")]
+    #[diagnostic(code(cowl::lower::unknown_option), help("did you mean `{near}`?"))]
+    UnknownOption {
+        verb: &'static str,
+        word: String,
+        near: &'static str,
+        #[label("not known")]
+        at: SourceSpan,
+    },
     #[error("`{verb}` is said by {who}, not by {said_by}")]
     #[diagnostic(code(cowl::lower::wrong_actor), help("{help}"))]
     WrongActor {
@@ -21,15 +38,15 @@ pub enum StatementError {
         help: String,
         #[label("this actor cannot say it")]
         actor: SourceSpan,
-        #[label("takes {who}")]
+        #[label("said by {who}")]
         verb_at: SourceSpan,
     },
     #[error("`{verb}` lacks {wanted}")]
-    #[diagnostic(code(cowl::lower::missing_operand), help("write it like this: {example}"))]
+    #[diagnostic(code(cowl::lower::missing_operand), help("{help}"))]
     MissingOperand {
         verb: &'static str,
         wanted: String,
-        example: &'static str,
+        help: String,
         #[label("{wanted} must follow")]
         at: SourceSpan,
     },
@@ -133,10 +150,9 @@ pub enum StatementError {
         #[label("{limit}")]
         at: SourceSpan,
     },
-    #[error("a thread is said of a process, not of {actor}")]
-    #[diagnostic(code(cowl::lower::thread_of_device), help("write `device` alone: there is one"))]
+    #[error("the device has no threads")]
+    #[diagnostic(code(cowl::lower::thread_of_device), help("write `device` alone"))]
     ThreadOfDevice {
-        actor: &'static str,
         #[label("not a thread")]
         at: SourceSpan,
     },
