@@ -296,8 +296,11 @@ fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, target: Ta
         return cx.commit_page(Seen::Nothing);
     }
     cx.me_mut().grab = (target, how);
-    let proc = cx.proc();
-    cx.read_unlock(proc);
+    // access_remote_vm, which /proc/PID/mem goes through, keeps mmap_lock while it copies; the others do not.
+    if !matches!(cx.op(), Op::Poke { .. } | Op::PeekMem { .. }) {
+        let proc = cx.proc();
+        cx.read_unlock(proc);
+    }
     cx.goto(At::Through)
 }
 

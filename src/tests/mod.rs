@@ -3,5 +3,6 @@
 mod corpus;
 mod matrix;
 mod promises;
+mod races;
 mod roundtrip;
 mod tidy;
