@@ -23,8 +23,8 @@ pub(super) fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&
     match (outcome, op) {
         (Outcome::Leak, Op::Peek { .. }) => Some("I2"),
         (Outcome::Leak, _) => Some("I1"),
-        (Outcome::Lost, Op::Peek { held }) => Some(coherence(program.taker(held.name).map(|instr| instr.op))),
-        (Outcome::Lost, _) => Some(coherence(last_dma(program, pc))),
+        (Outcome::Lost, Op::Peek { held }) => coherence(program.taker(held.name).map(|instr| instr.op)),
+        (Outcome::Lost, _) => coherence(last_dma(program, pc)),
         (Outcome::Missed, Op::SoftDirty { .. }) => Some("I14"),
         (Outcome::Missed, _) if ending == Ending::Event(types::Event::Wp) => Some("I13"),
         (Outcome::Missed | Outcome::Event(_) | Outcome::Fails(_), _) => None,
@@ -32,12 +32,12 @@ pub(super) fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&
     }
 }
 
-/// What coherence a reference was promised.
-fn coherence(taker: Option<Op>) -> &'static str {
-    match taker {
-        Some(Op::Pin { write: true, .. }) => "I3",
-        Some(Op::Pin { write: false, .. }) => "I4",
-        _ => "I5",
+/// What coherence a reference was promised; `None` where there is no reference.
+fn coherence(taker: Option<Op>) -> Option<&'static str> {
+    match taker? {
+        Op::Pin { write: true, .. } => Some("I3"),
+        Op::Pin { write: false, .. } => Some("I4"),
+        _ => Some("I5"),
     }
 }
 
