@@ -303,3 +303,12 @@ fn blocks_and_commands_are_found() {
     assert_eq!((found[1].is("bad"), found[1].file(), found[1].line), (true, Some("x.cow"), 9));
     assert_eq!(words("run 'a b' \"\" -x"), ["run", "a b", "", "-x"]);
 }
+
+#[test]
+fn the_book_shows_a_snapshot_as_it_is() {
+    let page = fs::read_to_string(root().join("docs/src/snapshots.md")).expect("the page is there");
+    let path = "snapshots/matrix__write-after-child-exit-under-transient-reference.snap";
+    let snapshot = fs::read_to_string(root().join(path)).expect("the snapshot is there");
+    let (_, text) = snapshot.split_once("\n---\n").expect("a snapshot has a header");
+    assert!(blocks(&page).iter().any(|block| block.text.trim() == text.trim()), "the page does not show {path}");
+}
