@@ -31,12 +31,14 @@ pub(super) struct Cutter<'a> {
     at: usize,
     /// Nothing but blanks since the line began.
     first: bool,
+    /// A brace was opened on this line.
+    opened: bool,
 }
 
 impl<'a> Cutter<'a> {
     /// A cutter that stands at `at`.
     pub fn new(text: &'a str, at: usize) -> Self {
-        Self { bytes: text.as_bytes(), at, first: true }
+        Self { bytes: text.as_bytes(), at, first: true, opened: false }
     }
 
     /// An opening brace is next on the line.
@@ -80,18 +82,20 @@ impl<'a> Cutter<'a> {
         to
     }
 
-    /// The end of a string: behind its closing quote, or the line end where it has none.
+    /// The end of a string: behind its closing quote, or the line end where it has none. Then a brace at the line end still
+    /// closes a block that the line opened.
     fn string_end(&self, open: usize) -> usize {
         let mut at = open + 1;
         while at < self.bytes.len() {
             match self.bytes[at] {
                 b'"' => return at + 1,
-                b'\n' => return at,
+                b'\n' => break,
                 b'\\' if self.byte(at + 1) != b'\n' => at += 2,
                 _ => at += 1,
             }
         }
-        self.bytes.len()
+        let end = self.trim(open, at.min(self.bytes.len()));
+        if self.opened && self.bytes[end - 1] == b'}' { end - 1 } else { end }
     }
 
     /// The end of a piece. A list that ends its line with a comma goes on in the next.
@@ -156,7 +160,7 @@ impl Iterator for Cutter<'_> {
         let (cut, to) = match *self.bytes.get(from)? {
             b'\n' => {
                 self.at = from + 1;
-                self.first = true;
+                (self.first, self.opened) = (true, false);
                 if first {
                     self.blank_lines();
                 }
@@ -169,6 +173,7 @@ impl Iterator for Cutter<'_> {
             _ => (Cut::Piece, self.piece_end(from)),
         };
         self.at = to;
+        self.opened |= cut == Cut::Open;
         let to = if matches!(cut, Cut::Comment { .. }) { self.trim(from, to) } else { to };
         Some((cut, span(from, to)))
     }

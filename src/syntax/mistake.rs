@@ -133,7 +133,7 @@ fn unquoted(refused: &Refused<'_>, tokens: &[Token<'_>]) -> Option<SyntaxError> 
 fn head(refused: &Refused<'_>, tokens: &[Token<'_>]) -> Option<SyntaxError> {
     let keyword = tokens.first()?;
     let Some(name) = tokens.get(1).filter(|name| !["(", "="].iter().any(|sign| name.is(sign))) else {
-        let at = Span { start: keyword.span.end, end: keyword.span.end };
+        let at = keyword.span;
         let help = format!("give it a name: {}", form(refused.rule));
         return Some(SyntaxError::NothingBehind { word: keyword.text.into(), at, help });
     };
@@ -141,12 +141,27 @@ fn head(refused: &Refused<'_>, tokens: &[Token<'_>]) -> Option<SyntaxError> {
         let help = "begin the name with a letter; letters, digits, `_` and `-` may follow".to_string();
         return Some(SyntaxError::Name { found: name.text.into(), at: name.span, help });
     }
-    let next = tokens.get(2)?;
-    if !next.apart && next.is(".") {
-        let help = "use letters, digits, `_` and `-`; a dot stands before a digit only".to_string();
-        return Some(SyntaxError::Name { found: format!("{}{}", name.text, next.text), at: name.span.to(next.span), help });
+    let sign = match refused.rule {
+        Rule::prepare | Rule::use_lines => "(",
+        Rule::prepare_list | Rule::policy => "=",
+        _ => return dotted(name, tokens.get(2)?),
+    };
+    let help = format!("write {}", form(refused.rule));
+    match tokens.get(2) {
+        None => Some(SyntaxError::Incomplete { at: name.span, help }),
+        Some(next) if next.is(sign) => None,
+        Some(next) => {
+            let unexpected = SyntaxError::Unexpected { found: next.text.into(), at: next.span, help };
+            Some(dotted(name, next).unwrap_or(unexpected))
+        }
     }
-    None
+}
+
+/// A dot in a name.
+fn dotted(name: &Token<'_>, next: &Token<'_>) -> Option<SyntaxError> {
+    let help = "use letters, digits, `_` and `-`; a dot stands before a digit only".to_string();
+    let mistake = SyntaxError::Name { found: format!("{}.", name.text), at: name.span.to(next.span), help };
+    (!next.apart && next.is(".")).then_some(mistake)
 }
 
 /// A sign or a word at the end of a line, or before another sign, that asks for more.
@@ -233,7 +248,12 @@ fn equals(rule: Rule, tokens: &[Token<'_>]) -> Option<SyntaxError> {
 fn elsewhere(refused: &Refused<'_>, tokens: &[Token<'_>]) -> SyntaxError {
     let reached = refused.base + refused.reached as u32;
     let help = format!("write {}", form(refused.rule));
-    match tokens.iter().find(|token| reached < token.span.end) {
+    let mut found = tokens.iter().position(|token| reached < token.span.end).unwrap_or(tokens.len());
+    if found == 0 && tokens.first().is_some_and(|first| first.sort == Sort::Word) {
+        // The first word chose the rule, so it is what follows that does not fit.
+        found = 1;
+    }
+    match tokens.get(found) {
         Some(token) => {
             let help = because(refused.rule, tokens, token).unwrap_or(help);
             SyntaxError::Unexpected { found: token.text.into(), at: token.span, help }

@@ -97,6 +97,6 @@ fn a_long_line_is_broken_behind_a_comma_and_a_long_block_into_lines() {
     let laid = laid_out(&format!("scenario a {{ p: x ; expect ok on {long} }}"));
     assert_eq!(laid.lines().next(), Some("scenario a {"));
     assert!(laid.lines().all(|line| line.len() <= crate::syntax::WIDTH_MAX), "{laid}");
-    let statements = vec!["p: write buf 1"; 12].join(" ; ");
+    let statements = ["p: write buf 1"; 12].join(" ; ");
     assert_eq!(laid_out(&format!("scenario a {{\n{statements}\n}}")).lines().count(), 14);
 }
