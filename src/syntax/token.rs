@@ -82,11 +82,10 @@ impl<'a> Iterator for Pieces<'a> {
             self.0 = &rest[end..];
             return (end != 0).then_some(Piece::Plain(&rest[..end]));
         };
-        let (byte, len) = match escape.strip_prefix('x').and_then(|hex| u8::from_str_radix(hex.get(..2)?, 16).ok()) {
-            Some(byte) => (byte, 3),
-            None => (*escape.as_bytes().first()?, 1),
-        };
+        let hex = escape.strip_prefix('x').and_then(|hex| u8::from_str_radix(hex.get(..2)?, 16).ok());
+        // Text that the grammar refused comes here too: the path of a `use` that is kept for its place. What is no escape is itself.
+        let len = if hex.is_some() { 3 } else { escape.chars().next()?.len_utf8() };
         self.0 = &escape[len..];
-        Some(Piece::Byte(byte))
+        Some(hex.map_or(Piece::Plain(&escape[..len]), Piece::Byte))
     }
 }
