@@ -1,5 +1,6 @@
 //! Tests that look at the whole: the corpus, and the tree of sources.
 
+mod canaries;
 mod corpus;
 mod matrix;
 mod promises;

@@ -1,0 +1,59 @@
+//! Every rule is seen to fail: a scenario in `corpus/canary/` breaks it under a policy that no kernel had.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use strum::VariantArray;
+
+use crate::check::invariants::ALL;
+use crate::check::report::Verdict;
+use crate::check::{Under, judge};
+use crate::ir::Outcome;
+use crate::lower::{Lowered, lower};
+use crate::policy::{self, Defect};
+use crate::syntax::parse;
+
+fn canaries() -> Vec<Lowered> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/canary");
+    let entries = fs::read_dir(folder).expect("corpus/canary can be read");
+    let files =
+        entries.map(|entry| fs::read_to_string(entry.expect("an entry can be read").path()).expect("a canary can be read"));
+    let lowered = files.map(|text| {
+        let (tree, mistakes) = parse(&text);
+        lower("canary.cow", &tree, &mistakes, &mut |_, path| Err(format!("no file {path}"))).0
+    });
+    lowered.collect()
+}
+
+/// The rules that canaries break under policies of their own: numbers of breaches that came.
+fn broken(canaries: &[Lowered]) -> BTreeSet<u8> {
+    let mut numbers = BTreeSet::new();
+    for canary in canaries {
+        for (place, user) in canary.policies.iter().enumerate() {
+            let under = Under { policy: &user.policy, index: policy::builtin().len() + place };
+            for scenario in &canary.scenarios {
+                if let Verdict::Came(Outcome::Breach(number)) = judge(scenario, under, false).verdict {
+                    numbers.insert(number);
+                }
+            }
+        }
+    }
+    numbers
+}
+
+#[test]
+fn every_rule_about_states_has_a_canary_that_breaks_it() {
+    let rules: BTreeSet<u8> = ALL.iter().map(|rule| rule.number).collect();
+    assert_eq!(broken(&canaries()), rules);
+}
+
+#[test]
+fn every_defect_that_no_kernel_had_is_some_canarys() {
+    let canaries = canaries();
+    let invented = Defect::VARIANTS.iter().filter(|defect| !defect.to_string().starts_with('B'));
+    let used =
+        |defect: &Defect| canaries.iter().flat_map(|canary| &canary.policies).any(|user| user.policy.defects.has(*defect));
+    let unused: Vec<_> = invented.filter(|defect| !used(defect)).collect();
+    assert!(unused.is_empty(), "no canary has {unused:?}");
+}
