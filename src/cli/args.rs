@@ -65,6 +65,11 @@ pub enum Command {
         after_help = "Examples:\n  cowl policies\n  cowl policies show linux-5.19\n  cowl policies diff linux-5.18 linux-5.19"
     )]
     Policies(Policies),
+    /// Real kernels: this one, and others in virtual machines
+    Kernel {
+        #[command(subcommand)]
+        what: KernelCommand,
+    },
     /// List what can be said in a scenario
     #[command(after_help = "Examples:\n  cowl verbs\n  cowl verbs fork pin")]
     Verbs {
@@ -194,4 +199,11 @@ pub enum PoliciesCommand {
     },
     /// Every knob with all its values
     Knobs,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum KernelCommand {
+    /// Run as the first process of a virtual machine
+    #[command(hide = true)]
+    Init,
 }
