@@ -89,18 +89,18 @@ fn collect(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), 
 ///
 /// # Errors
 /// Where there is no such file, it cannot be read, it is larger than [`FILE_BYTES_MAX`], or it is not UTF-8.
-pub fn read(path: &Path) -> Result<String, Refused> {
+pub fn read(path: &Path) -> Result<String, Box<Refused>> {
     let bytes = if path == Path::new(STDIN) { read_all(io::stdin().lock()) } else { fs::File::open(path).and_then(read_all) };
-    let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+    let bytes = bytes.map_err(|error| Box::new(unreadable(path, &error)))?;
     if FILE_BYTES_MAX < bytes.len() as u64 {
         let message = format!("larger than {} MiB, the most that is read", FILE_BYTES_MAX >> 20);
-        return Err(refuse(path, "too_large", message, "split it into several files"));
+        return Err(Box::new(refuse(path, "too_large", message, "split it into several files")));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         let message = format!("not UTF-8: byte {} (line {line}) begins no character", good.len());
-        refuse(path, "not_utf8", message, "save it as UTF-8; a byte inside a string is written `\\xNN`")
+        Box::new(refuse(path, "not_utf8", message, "save it as UTF-8; a byte inside a string is written `\\xNN`"))
     })?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),

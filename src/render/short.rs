@@ -17,9 +17,12 @@ pub fn text(file: &FileReport, releases: &[String]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
+/// A complaint: where, its code, what is said.
+type Complaint = (Span, &'static str, String);
+
 /// What is unmet in one scenario, policies that say the same together.
 fn unmet(file: &FileReport, judged: &Judged, releases: &[String]) -> Vec<String> {
-    let mut told: Vec<((Span, &'static str, String), Vec<usize>)> = Vec::new();
+    let mut told: Vec<(Complaint, Vec<usize>)> = Vec::new();
     for (place, result) in judged.report.results.iter().enumerate() {
         for complaint in complaints(result) {
             match told.iter_mut().find(|(other, _)| *other == complaint) {
@@ -30,7 +33,7 @@ fn unmet(file: &FileReport, judged: &Judged, releases: &[String]) -> Vec<String>
     }
     told.sort_by_key(|((span, ..), members)| (span.start, members[0]));
     let names: Vec<_> = judged.report.results.iter().map(|result| result.policy.clone()).collect();
-    let line = |((span, code, said), members): &((Span, &str, String), Vec<usize>)| {
+    let line = |((span, code, said), members): &(Complaint, Vec<usize>)| {
         let place = file.place(*span);
         let policies = super::compress(&names, members, releases);
         format!("{}:{}:{}: unmet[{code}]: {}: {said} under {policies}", file.path(), place.line, place.column, judged.title())
@@ -38,7 +41,7 @@ fn unmet(file: &FileReport, judged: &Judged, releases: &[String]) -> Vec<String>
     told.iter().map(line).collect()
 }
 
-fn complaints(result: &PolicyResult) -> Vec<(Span, &'static str, String)> {
+fn complaints(result: &PolicyResult) -> Vec<Complaint> {
     let expected = result.expected.iter().filter(|expected| expected.met == Met::No).map(|expected| {
         (expected.span, "expect", format!("expected {}, came {}", expected.text, words::came(result, expected)))
     });

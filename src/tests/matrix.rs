@@ -125,7 +125,8 @@ fn the_columns_speak_of_every_policy_once() {
     let table = table();
     let mut named: Vec<_> = Matrix::read(&table).columns.into_iter().flat_map(|(_, policies)| policies).collect();
     let mut all: Vec<_> = policy::builtin().iter().map(|named| named.name).collect();
-    (named.sort_unstable(), all.sort_unstable());
+    named.sort_unstable();
+    all.sort_unstable();
     assert_eq!(named, all);
 }
 

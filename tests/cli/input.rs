@@ -25,7 +25,7 @@ fn a_file_that_cannot_be_read_does_not_hide_the_others() {
 fn a_file_without_permission_says_so() {
     use std::os::unix::fs::PermissionsExt;
     let path = file("forbidden", LEAK);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("permissions of an own file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions of an own file");
     if fs::read(&path).is_ok() {
         eprintln!("skipped: this user may read everything");
         return;
