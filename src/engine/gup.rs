@@ -242,7 +242,7 @@ fn reread_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> 
     }
     let taken = cx.me().page;
     cx.goto(if taken == cx.len() { At::Finish } else { At::Gup(GupAt::Slow) });
-    Progress::Committed { page: 0, len: taken, seen: Seen::Nothing }
+    Progress::Committed { page: 0, len: taken, seen: Seen::Nothing, done: false }
 }
 
 /// One look under the page-table lock: takes the reference, or says which fault must come first.

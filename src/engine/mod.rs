@@ -26,7 +26,7 @@ pub use gup::counted_as;
 pub use read_only::pins_ask_for_exclusive;
 pub use step::{lacking, start, step};
 
-use crate::ir::{Area, Instr, Op, Program};
+use crate::ir::{Area, Op, Program};
 use crate::observe::{Seen, Words};
 use crate::policy::Policy;
 use crate::state::{At, Fault, MmapLock, Pfn, Slot, State, Target, Task, TaskFlags};
@@ -38,8 +38,8 @@ use crate::types::{Event as UffdEvent, Failure, Number, ProcId, Size, TaskId, Vp
 pub enum Progress {
     /// On to the next place; nothing that user space could see.
     Moved,
-    /// The instruction took effect for these pages of its range, and showed this.
-    Committed { page: u16, len: u16, seen: Seen },
+    /// The instruction took effect for these pages of its range, and showed this. Where it is `done`, nothing more comes.
+    Committed { page: u16, len: u16, seen: Seen, done: bool },
     /// The instruction is done.
     Finished,
     /// The instruction is done and failed.
@@ -54,11 +54,14 @@ pub enum Progress {
 
 /// All that a step needs: who steps, in which state, under which policy.
 pub struct Cx<'a, B: Size, S: Sink> {
-    pub policy: &'a Policy,
-    pub program: &'a Program,
-    pub st: &'a mut State<B>,
-    pub task: TaskId,
-    pub sink: &'a mut S,
+    policy: &'a Policy,
+    program: &'a Program,
+    st: &'a mut State<B>,
+    task: TaskId,
+    sink: &'a mut S,
+    /// The task's instruction, and its range where it has one; found once a step.
+    op: Op,
+    area: Option<Area>,
 }
 
 /// A decision as a path states it; [`Cx::decided`] adds where and when.
@@ -71,7 +74,13 @@ struct Ruling<'r> {
     operands: &'r [(&'static str, u32)],
 }
 
-impl<B: Size, S: Sink> Cx<'_, B, S> {
+impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
+    /// A step of this task, on this state.
+    pub fn new(policy: &'a Policy, program: &'a Program, st: &'a mut State<B>, task: TaskId, sink: &'a mut S) -> Self {
+        let op = program.code.get(st.task(task).pc.idx()).map_or(Op::Drain, |instr| instr.op);
+        Self { policy, program, st, task, sink, op, area: op.area() }
+    }
+
     fn me(&self) -> &Task<B::Number> {
         self.st.task(self.task)
     }
@@ -80,12 +89,8 @@ impl<B: Size, S: Sink> Cx<'_, B, S> {
         self.st.task_mut(self.task)
     }
 
-    fn instr(&self) -> &Instr {
-        &self.program.code[self.me().pc.idx()]
-    }
-
     fn op(&self) -> Op {
-        self.instr().op
+        self.op
     }
 
     /// The range of the instruction.
@@ -93,7 +98,7 @@ impl<B: Size, S: Sink> Cx<'_, B, S> {
     /// # Panics
     /// With `cowl bug:` where it has none; only paths that walk a range ask.
     fn area(&self) -> Area {
-        self.op().area().expect("cowl bug: a path that walks a range was given an instruction without one")
+        self.area.expect("cowl bug: a path that walks a range was given an instruction without one")
     }
 
     /// The process that acts.
@@ -149,19 +154,19 @@ impl<B: Size, S: Sink> Cx<'_, B, S> {
         let me = self.me_mut();
         me.page += 1;
         me.at = at;
-        Progress::Committed { page, len: 1, seen }
+        Progress::Committed { page, len: 1, seen, done: false }
     }
 
     /// Commits all pages of a range at once.
     fn commit_range(&mut self) -> Progress {
         self.me_mut().at = At::Finish;
-        Progress::Committed { page: 0, len: self.len(), seen: Seen::Nothing }
+        Progress::Committed { page: 0, len: self.len(), seen: Seen::Nothing, done: false }
     }
 
     /// Commits an instruction that has no range.
     fn commit_whole(&mut self) -> Progress {
         self.me_mut().at = At::Finish;
-        Progress::Committed { page: 0, len: 1, seen: Seen::Nothing }
+        Progress::Committed { page: 0, len: 1, seen: Seen::Nothing, done: false }
     }
 
     /// The words that the instruction reads of a page.

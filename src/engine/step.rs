@@ -32,10 +32,20 @@ pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         (Fault::None, _) => dispatch(cx),
         (under_way, _) => fault::step(cx, under_way),
     };
-    if let Progress::Finished | Progress::Failed(_) = progress {
-        *cx.me_mut() = Task::default();
+    match progress {
+        // Nobody else can tell the end of an instruction from its last effect, so they are one step.
+        Progress::Committed { page, len, seen, .. } if cx.me().at == At::Finish => {
+            let ended = finish(cx);
+            *cx.me_mut() = Task::default();
+            debug_assert!(ended == Progress::Finished, "cowl bug: an instruction that had all its effects fails");
+            Progress::Committed { page, len, seen, done: true }
+        }
+        Progress::Finished | Progress::Failed(_) => {
+            *cx.me_mut() = Task::default();
+            progress
+        }
+        _ => progress,
     }
-    progress
 }
 
 /// The end of an instruction: locks held all the way are given back.

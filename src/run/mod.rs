@@ -57,7 +57,7 @@ impl<'a, B: Size, S: Sink> World<'a, B, S> {
     }
 
     fn cx(&mut self, task: TaskId) -> Cx<'_, B, S> {
-        Cx { policy: self.policy, program: self.program, st: &mut self.st, task, sink: &mut self.sink }
+        Cx::new(self.policy, self.program, &mut self.st, task, &mut self.sink)
     }
 
     /// Gives a task its next instruction.
@@ -171,7 +171,12 @@ fn run_line<B: Size, S: Sink, W: Watch<B, S>>(world: &mut World<'_, B, S>, watch
         watch.stepped(world, pc);
         match progress {
             Progress::Moved => {}
-            Progress::Committed { page, len, seen } => watch.committed(world, pc, page, len, seen),
+            Progress::Committed { page, len, seen, done } => {
+                watch.committed(world, pc, page, len, seen);
+                if done {
+                    return Some(End::Finished);
+                }
+            }
             Progress::Finished => return Some(End::Finished),
             Progress::Failed(failure) => return Some(End::Failed(failure)),
             Progress::Asleep(event) => return Some(End::Asleep(event)),

@@ -3,6 +3,7 @@
 //! Counts are stored where the kernel stores them, and the invariants recompute them. A pin is counted apart from other
 //! references and shown with its bias, so the kernel's false "maybe pinned" at 1024 plain references cannot happen here.
 
+mod fingerprint;
 mod folio;
 mod mm;
 mod task;
