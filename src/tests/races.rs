@@ -85,19 +85,23 @@ impl<'a> Run<'a> {
             if under_way.insert(task) {
                 self.world.start(pc);
             }
-            match self.world.step(task) {
+            let ended = match self.world.step(task) {
                 Progress::Blocked => return 0 < made,
-                Progress::Moved => {}
-                Progress::Committed { page, len, seen } => (page..page + len).for_each(|page| self.committed(pc, page, seen)),
-                Progress::Finished => {
-                    under_way.remove(&task);
-                    let queue = queues.get_mut(&task).expect("the line came from it");
-                    queue.pop_front();
-                    if queue.is_empty() {
-                        queues.remove(&task);
-                    }
+                Progress::Moved => false,
+                Progress::Committed { page, len, seen, done } => {
+                    (page..page + len).for_each(|page| self.committed(pc, page, seen));
+                    done
                 }
+                Progress::Finished => true,
                 end => panic!("no race of the corpus ends in {end:?}"),
+            };
+            if ended {
+                under_way.remove(&task);
+                let queue = queues.get_mut(&task).expect("the line came from it");
+                queue.pop_front();
+                if queue.is_empty() {
+                    queues.remove(&task);
+                }
             }
             self.judge_books();
         }
