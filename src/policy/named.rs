@@ -115,6 +115,24 @@ pub fn range(from: Option<&str>, to: Option<&str>) -> Result<Vec<&'static Named>
     Ok(found)
 }
 
+/// The built-in policy that a running kernel is compared with: the stable tree of its series, else the newest release that is not
+/// newer. `None` where every release is newer, or `uname -r` says no number.
+///
+/// # Example
+/// ```
+/// let name = |release| cowl::policy::of_kernel(release).map(|named| named.name);
+/// assert_eq!(name("5.10.0-46-cloud-amd64"), Some("linux-5.10-stable"));
+/// assert_eq!(name("6.18.44"), Some("linux-6.15"));
+/// ```
+pub fn of_kernel(release: &str) -> Option<&'static Named> {
+    let (major, rest) = release.split_once('.')?;
+    let minor = rest.split(|char: char| !char.is_ascii_digit()).next()?;
+    let at = (digits(major)?, digits(minor)?);
+    let stable = format!("linux-{}.{}-stable", at.0, at.1);
+    let tree = builtin().iter().find(|named| named.kind == Kind::Stable && named.name == stable);
+    tree.or_else(|| releases().rfind(|named| matches!(named.kind, Kind::Release(major, minor) if (major, minor) <= at)))
+}
+
 /// The release number of a name: of `linux-5.9` (5, 9).
 fn number(name: &str) -> Result<(u16, u16), RangeError> {
     if let Some(Named { kind: Kind::Release(major, minor), .. }) = find(name) {

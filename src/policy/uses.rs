@@ -52,6 +52,22 @@ fn a_name_is_one_policy_and_latest_is_the_newest() {
 }
 
 #[test]
+fn a_kernel_is_compared_with_its_stable_tree_or_the_newest_release_not_newer() {
+    #[rustfmt::skip]
+    let cases = [
+        ("5.10.0-46-cloud-amd64", "linux-5.10-stable"), ("6.1.0-56-cloud-amd64", "linux-6.1-stable"),
+        ("6.12.117+deb13-cloud-amd64", "linux-6.12"), ("6.18.15+deb13", "linux-6.15"), ("7.0.13", "linux-6.15"),
+        ("7.3.4+deb13-cloud-amd64", "linux-7.3"), ("5.10-rc1", "linux-5.10-stable"), ("5.7", "linux-5.7"), ("10.0", "linux-7.3"),
+    ];
+    for (release, policy) in cases {
+        assert_eq!(of_kernel(release).map(|named| named.name), Some(policy), "{release}");
+    }
+    for release in ["4.19.0", "5.6.99", "", "6", "x.y", "-1.2"] {
+        assert_eq!(of_kernel(release), None, "{release}");
+    }
+}
+
+#[test]
 fn a_range_takes_in_both_ends_and_releases_only() {
     assert_eq!(names(Some("linux-5.9"), Some("linux-5.17")), ["linux-5.9", "linux-5.11", "linux-5.12", "linux-5.17"]);
     assert_eq!(names(None, Some("linux-5.10")), ["linux-5.7", "linux-5.8", "linux-5.9"]);

@@ -1,6 +1,7 @@
 //! Virtual machines: a kernel booted with this very program as its first process, which is asked as the agent of this machine is.
 
 mod console;
+mod guest;
 mod initramfs;
 mod link;
 mod qemu;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 use super::wire::{Answer, Hello, Request, VERSION};
 use console::Console;
+pub use guest::Guest;
 use link::{Link, Silence};
 use qemu::Qemu;
 
@@ -52,6 +54,10 @@ pub enum Failed {
     Silent { seconds: u64, console: Tail },
     #[error("the machine ended{console}")]
     Ended { console: Tail },
+    #[error("the agent died and was started again{console}")]
+    Reborn { console: Tail },
+    #[error("{0} machines were brought down (MACHINES_MAX)")]
+    Machines(u32),
     #[error("an answer cannot be read: {why}{console}")]
     Garbled { why: String, console: Tail },
 }
@@ -127,6 +133,9 @@ impl Machine {
         line.push('\n');
         self.link.send(line.as_bytes()).map_err(|_| self.ended())?;
         let answer = self.line(within)?;
+        if serde_json::from_str::<Hello>(&answer).is_ok() {
+            return Err(Failed::Reborn { console: self.tail() });
+        }
         serde_json::from_str(&answer).map_err(|error| self.garbled(&error, &answer))
     }
 
