@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 use super::assert::{self, Seens};
+use super::beside::{Beside, Unkept, ended_text, is_permitted};
+use super::blame;
 use super::facts;
 use super::frames::Frames;
 use super::invariants::{Books, Broken};
-use super::report::{Observation, Reading, Run, Step, UnmetAssert, Verdict, Violation};
-use super::{blame, claim, verdict};
+use super::report::{Run, Step, UnmetAssert, Verdict, Violation};
 use crate::engine;
-use crate::ideal::{EverHeld, Ideal};
 use crate::ir::{Ending, Outcome, Program, Scenario};
 use crate::observe::Seen;
 use crate::policy::Policy;
@@ -60,16 +60,13 @@ struct Judge<'a> {
     scenario: &'a Scenario,
     under: Under<'a>,
     traced: bool,
-    ideal: Ideal<Large, EverHeld>,
+    beside: Beside<'a>,
     frames: Frames,
     /// Events renamed so far; those of the current line start at `line_start`.
     renamed: usize,
     line_start: usize,
     events: Vec<Event>,
     seens: Seens,
-    /// What named observations saw, page by page.
-    observed: Vec<Seen>,
-    committed: Vec<Pc>,
     next_assert: usize,
     /// Lines that userfaultfd stopped as announced.
     slept: Vec<Pc>,
@@ -99,14 +96,12 @@ impl<'a> Judge<'a> {
             scenario,
             under,
             traced,
-            ideal: Ideal::new(program),
+            beside: Beside::new(program),
             frames: Frames::default(),
             renamed: 0,
             line_start: 0,
             events: Vec::new(),
             seens: Seens::default(),
-            observed: vec![Seen::Nothing; program.obs.iter().map(|decl| usize::from(decl.len)).sum()],
-            committed: Vec::new(),
             next_assert: 0,
             slept: Vec::new(),
             books: Books::new(program, under.policy),
@@ -146,29 +141,18 @@ impl<'a> Judge<'a> {
     /// Holds what was seen of one page against the promise.
     fn seen(&mut self, world: &World<'_, Large, Trace>, pc: Pc, page: u16, seen: Seen) {
         let program = self.program();
-        let promise = self.ideal.apply(program, pc, page);
-        let Some(value) = Reading::of(program, seen) else { return };
-        let instr = &program.code[pc.idx()];
-        if let Some(name) = instr.observe {
-            self.seens.push(name, value.clone());
+        let (observation, unkept) = self.beside.seen(pc, page, seen);
+        let Some(observation) = observation else { return };
+        if let Some(name) = program.code[pc.idx()].observe {
+            self.seens.push(name, observation.value.clone());
         }
-        let promised = Reading::promised(program, &promise);
-        let ever = || self.ideal.ever_held(program, pc, page);
-        if let Some(outcome) = verdict::of_reading(program, (pc, page), &promise, seen, &self.observed, ever) {
-            let parties = blame::Parties { program, pc, page, seen, committed: &self.committed };
+        if let Some(Unkept { outcome, invariant, message }) = unkept {
+            let parties = blame::Parties { program, pc, page, seen, committed: self.beside.committed() };
             let shown = blame::frame_shown(program, &world.st, pc, page).and_then(|pfn| self.frames.page(pfn));
             let decision = blame::decision(&self.events, &parties, outcome, shown).map(|(pc, decision)| (pc, decision.clone()));
-            let message = match instr.claim.filter(|_| promise.allows(seen)) {
-                Some(unmet) => format!("the claim `{}` is not met", claim::text(program, &program.claims[unmet.idx()])),
-                None => blame::sentence(&parties, outcome, &value, &promised),
-            };
-            let invariant = blame::invariant(program, pc, outcome);
             self.violation(Violation { outcome, invariant, pc, decision, message });
         }
-        if let Some(name) = instr.observe {
-            self.observed[claim::observed_at(program, name, page)] = seen;
-        }
-        self.run.observations.push(Observation { pc, page, value, promised });
+        self.run.observations.push(observation);
     }
 
     /// Counts copies and gives letters to the pages that the line left in page tables.
@@ -203,26 +187,8 @@ impl<'a> Judge<'a> {
     }
 
     fn end_violation(&mut self, pc: Pc, end: End) {
-        let instr = &self.program().code[pc.idx()];
-        let announced = match instr.ending {
-            Ending::Succeeds => None,
-            Ending::Fails(failure) => Some(format!("`fails {failure}`")),
-            Ending::Event(event) => Some(format!("`event {event}`")),
-        };
-        let (outcome, message) = match (end, announced) {
-            (End::Finished, announced) => {
-                (Outcome::Missed, format!("{} was announced and did not come", announced.unwrap_or_default()))
-            }
-            (End::Failed(failure), _) => {
-                (Outcome::Fails(failure), format!("this fails with {failure}, which nothing announced"))
-            }
-            (End::Asleep(event), _) => {
-                (Outcome::Event(event), format!("userfaultfd stops this thread ({event}), which nothing announced"))
-            }
-            (End::Stuck | End::Exhausted(_), _) => return,
-        };
+        let Some(Unkept { outcome, invariant, message }) = self.beside.unannounced(pc, end) else { return };
         let decision = blame::last_decision(&self.events, pc).map(|(pc, decision)| (pc, decision.clone()));
-        let invariant = blame::invariant(self.program(), pc, outcome);
         self.violation(Violation { outcome, invariant, pc, decision, message });
     }
 
@@ -303,9 +269,7 @@ impl Watch<Large, Trace> for Judge<'_> {
         for page in page..page + len {
             self.seen(world, pc, page, seen);
         }
-        if self.committed.last() != Some(&pc) {
-            self.committed.push(pc);
-        }
+        self.beside.commit(pc);
     }
 
     fn ended(&mut self, world: &World<'_, Large, Trace>, pc: Pc, end: End) -> ControlFlow<()> {
@@ -332,20 +296,5 @@ impl Watch<Large, Trace> for Judge<'_> {
         let goes_on = end == End::Finished || (expected && matches!(end, End::Failed(_) | End::Asleep(_)));
         self.cut_short = !goes_on;
         if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    }
-}
-
-/// Inside a race an announced ending is permitted, not demanded: plain success is as good.
-fn is_permitted(program: &Program, pc: Pc, end: End) -> bool {
-    program.code[pc.idx()].race.is_some() && end == End::Finished
-}
-
-fn ended_text(end: End) -> String {
-    match end {
-        End::Finished => "ok".to_owned(),
-        End::Failed(failure) => format!("fails {failure}"),
-        End::Asleep(event) => format!("event {event}"),
-        End::Stuck => "waits".to_owned(),
-        End::Exhausted(what) => format!("not enough {what}"),
     }
 }

@@ -1,5 +1,6 @@
 //! Functions that judge: runs against promises, states against invariants, results against expectations.
 
+pub mod beside;
 pub mod claim;
 pub mod facts;
 pub mod invariants;

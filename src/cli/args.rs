@@ -65,11 +65,11 @@ pub enum Command {
         after_help = "Examples:\n  cowl policies\n  cowl policies show linux-5.19\n  cowl policies diff linux-5.18 linux-5.19"
     )]
     Policies(Policies),
-    /// Real kernels: this one, and others in virtual machines
-    Kernel {
-        #[command(subcommand)]
-        what: KernelCommand,
-    },
+    /// Run scenarios on real kernels, and hold the engine against them
+    #[command(after_help = "Examples:\n  cowl kernel probe\n  cowl kernel run corpus/basics\n  \
+        cowl kernel compare corpus\n  cowl kernel compare a.cow --policy linux-6.12 --format json\n\n\
+        As root all facts of a page are compared, else only what processes read. Exit code 4 when nothing could run.")]
+    Kernel(Kernel),
     /// List what can be said in a scenario
     #[command(after_help = "Examples:\n  cowl verbs\n  cowl verbs fork pin")]
     Verbs {
@@ -201,9 +201,58 @@ pub enum PoliciesCommand {
     Knobs,
 }
 
+#[derive(Args, Debug)]
+pub struct Kernel {
+    #[command(subcommand)]
+    pub what: KernelCommand,
+}
+
 #[derive(Subcommand, Debug)]
 pub enum KernelCommand {
+    /// What the running kernel and this user can realise and see, and why not
+    Probe {
+        /// How to say it
+        #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+        format: KernelFormat,
+    },
+    /// Run scenarios on the running kernel and judge them by what was promised
+    Run(OnKernel),
+    /// Run scenarios on the running kernel and in the engine, and compare every fact after every line
+    Compare(OnKernel),
     /// Run as the first process of a virtual machine
     #[command(hide = true)]
     Init,
+    /// Serve a runner on standard input and output
+    #[command(hide = true)]
+    Agent,
+}
+
+#[derive(Args, Debug)]
+pub struct OnKernel {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Only the scenario of this name
+    #[arg(long, short, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// The policy to compare with and whose expectations count; the nearest to the running release if left out
+    #[arg(long, short, value_name = "P")]
+    pub policy: Option<String>,
+    /// How to say it
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub format: KernelFormat,
+    /// Write what was seen, a row for each scenario, to this file
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Say where the time went
+    #[arg(long)]
+    pub times: bool,
+}
+
+/// How results of real kernels are said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum KernelFormat {
+    /// For people
+    Text,
+    /// A JSON object for each scenario, one a line
+    Json,
 }

@@ -1,20 +1,72 @@
 //! `cowl kernel`: real kernels.
 
-use super::args::KernelCommand;
+use std::io;
+
+use super::args::{Kernel, KernelCommand, KernelFormat};
 use super::{Exit, Fail, Out};
+use crate::kernel::host::{Host, Start};
 use crate::kernel::vm;
 
 /// Runs the command.
-pub fn kernel(what: &KernelCommand, _out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
-    match what {
-        KernelCommand::Init => {
-            if !vm::init::is_first() {
-                let help = "it is what `--kernel` starts inside a machine; there is nothing to call by hand";
-                return Err(Fail::usage("cowl::usage::init", "this process is not the first of a virtual machine", help));
-            }
-            vm::init::run().map_err(Fail::Write)?;
+pub fn kernel(args: &Kernel, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    match &args.what {
+        KernelCommand::Agent => agent(exit),
+        KernelCommand::Init => init(exit),
+        KernelCommand::Probe { format } => probe(*format, out, exit),
+        KernelCommand::Run(_) | KernelCommand::Compare(_) => Ok(()),
+    }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn agent(exit: &mut Exit) -> Result<(), Fail> {
+    crate::kernel::agent::serve(io::stdin().lock(), io::stdout().lock()).map_err(Fail::Write)?;
+    exit.ran();
+    Ok(())
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn agent(_: &mut Exit) -> Result<(), Fail> {
+    Err(Fail::usage("cowl::kernel::system", "the agent is for Linux on x86-64", "run it there"))
+}
+
+/// An agent that is this program once more.
+pub fn start() -> Result<Host, Fail> {
+    let program = std::env::current_exe().map_err(no_agent)?;
+    Host::start(Start { program, args: vec!["kernel".into(), "agent".into()] }).map_err(no_agent)
+}
+
+fn no_agent(error: io::Error) -> Fail {
+    Fail::usage("cowl::kernel::agent", format!("the agent cannot be started: {error}"), "")
+}
+
+/// The first process of a virtual machine.
+fn init(exit: &mut Exit) -> Result<(), Fail> {
+    if !vm::init::is_first() {
+        let help = "it is what `--kernel` starts inside a machine; there is nothing to call by hand";
+        return Err(Fail::usage("cowl::usage::init", "this process is not the first of a virtual machine", help));
+    }
+    vm::init::run().map_err(Fail::Write)?;
+    exit.ran();
+    Ok(())
+}
+
+fn probe(format: KernelFormat, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    let host = start()?;
+    exit.ran();
+    if format == KernelFormat::Json {
+        let text = serde_json::to_string(&host.hello).map_err(|error| Fail::Write(error.into()))?;
+        return out.text(&(text + "\n"));
+    }
+    out.text(&format!("{} {}\n", host.hello.release, host.hello.machine))?;
+    for (sees, head) in [(false, "operations"), (true, "facts")] {
+        out.text(&format!("\n{head}\n"))?;
+        for feature in host.features().iter().filter(|feature| feature.sees == sees) {
+            let (word, why) = match &feature.no {
+                None => ("yes", &feature.how),
+                Some(why) => ("no", why),
+            };
+            out.text(&format!("  {:<24} {word:<4} {why}\n", feature.name))?;
         }
     }
-    exit.ran();
     Ok(())
 }

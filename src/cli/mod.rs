@@ -62,7 +62,7 @@ fn dispatch(command: Command, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), 
         Command::Check(args) => return check::check(&args, out, exit),
         Command::Fmt(args) => return fmt::fmt(&args, out, exit),
         Command::Explain(args) => return explain::explain(&args, out, exit),
-        Command::Kernel { what } => return kernel::kernel(&what, out, exit),
+        Command::Kernel(args) => return kernel::kernel(&args, out, exit),
         Command::Policies(policies) => policies::policies(policies.what, &look, out)?,
         Command::Verbs { verbs } => verbs::verbs(&verbs, &look, out)?,
         Command::Completions { shell } => {

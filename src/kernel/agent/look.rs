@@ -1,0 +1,209 @@
+//! Looks at pages from outside: pagemap, kpageflags, kpagecount, /proc/PID/mem.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::{Errno, pread};
+
+use super::perform::words;
+use super::plan::Plan;
+use super::sys::PAGE;
+use crate::kernel::wire::{Fact, Facts};
+use crate::types::{ProcId, Vpn};
+
+const PRESENT: u64 = 1 << 63;
+const SWAPPED: u64 = 1 << 62;
+const UFFD_WP: u64 = 1 << 57;
+const SOFT_DIRTY: u64 = 1 << 55;
+const PFN: u64 = (1 << 55) - 1;
+
+const KPF_ANON: u64 = 1 << 12;
+const KPF_ZERO: u64 = 1 << 24;
+/// On anonymous pages the bit that a kernel keeps as PG_anon_exclusive; no promise of an interface, so it is tried first.
+const KPF_EXCLUSIVE: u64 = 1 << 34;
+
+/// What can be seen here; found out by the probe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Sight {
+    pub frames: bool,
+    pub flags: bool,
+    pub counts: bool,
+    pub exclusive: bool,
+    pub soft_dirty: bool,
+    pub uffd_wp: bool,
+}
+
+/// The files about page frames.
+pub(super) struct Frames {
+    flags: Option<OwnedFd>,
+    counts: Option<OwnedFd>,
+}
+
+impl Frames {
+    pub fn open() -> Self {
+        let open = |path| open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok();
+        Self { flags: open("/proc/kpageflags"), counts: open("/proc/kpagecount") }
+    }
+
+    fn word(file: Option<&OwnedFd>, pfn: u64) -> Option<u64> {
+        let mut word = [0; 8];
+        (pread(file?, &mut word[..], pfn * 8) == Ok(8)).then(|| u64::from_ne_bytes(word))
+    }
+
+    pub fn flags(&self, pfn: u64) -> Option<u64> {
+        Self::word(self.flags.as_ref(), pfn)
+    }
+
+    pub fn count(&self, pfn: u64) -> Option<u64> {
+        Self::word(self.counts.as_ref(), pfn)
+    }
+}
+
+/// A process as it is seen from outside.
+pub(super) struct Eye {
+    pagemap: OwnedFd,
+    memory: Option<OwnedFd>,
+}
+
+/// What pagemap says of a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Entry(pub u64);
+
+impl Entry {
+    pub fn is_present(self) -> bool {
+        self.0 & PRESENT != 0
+    }
+
+    pub fn soft_dirty(self) -> bool {
+        self.0 & SOFT_DIRTY != 0
+    }
+
+    pub fn uffd_wp(self) -> bool {
+        self.0 & UFFD_WP != 0
+    }
+
+    /// The frame, where the user may know it.
+    pub fn pfn(self) -> Option<u64> {
+        (self.is_present() && self.0 & PFN != 0).then_some(self.0 & PFN)
+    }
+}
+
+impl Eye {
+    /// # Errors
+    /// Where the process is gone or its files may not be read.
+    pub fn open(pid: i32) -> Result<Self, Errno> {
+        let open = |name| open(format!("/proc/{pid}/{name}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        Ok(Self { pagemap: open("pagemap")?, memory: open("mem").ok() })
+    }
+
+    pub fn entry(&self, plan: &Plan, vpn: Vpn) -> Entry {
+        let mut entry = [0; 8];
+        let _ = pread(&self.pagemap, &mut entry[..], (plan.page(vpn).at() / PAGE * 8) as u64);
+        Entry(u64::from_ne_bytes(entry))
+    }
+
+    /// The contents of a page that is present, read without a fault and without a pin.
+    fn contents(&self, plan: &Plan, vpn: Vpn) -> Option<Box<[u8; PAGE]>> {
+        let mut page = Box::new([0; PAGE]);
+        let read = pread(self.memory.as_ref()?, &mut page[..], plan.page(vpn).at() as u64);
+        (read == Ok(PAGE)).then_some(page)
+    }
+}
+
+/// Letters for pages, in order of first appearance.
+#[derive(Default)]
+pub(super) struct Letters {
+    of: BTreeMap<u64, u32>,
+    given: u32,
+}
+
+impl Letters {
+    fn letter(&mut self, pfn: u64) -> String {
+        let given = &mut self.given;
+        let number = *self.of.entry(pfn).or_insert_with(|| {
+            *given += 1;
+            *given - 1
+        });
+        letter(number)
+    }
+
+    /// Forgets pages that nothing refers to any more: their frames may come back as other pages.
+    pub fn keep(&mut self, is_kept: impl Fn(u64) -> bool) {
+        self.of.retain(|pfn, _| is_kept(*pfn));
+    }
+}
+
+/// `A`, `B`, … `Z`, `AA`.
+fn letter(number: u32) -> String {
+    let last = char::from(b'A' + (number % 26) as u8);
+    match number / 26 {
+        0 => last.to_string(),
+        more => format!("{}{last}", letter(more - 1)),
+    }
+}
+
+/// A page to look at.
+pub(super) struct At<'a> {
+    pub plan: &'a Plan,
+    pub eye: &'a Eye,
+    pub vpn: Vpn,
+    pub readable: bool,
+}
+
+/// All that can be said of a page.
+pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Letters) -> (Facts, Option<u64>) {
+    let entry = at.eye.entry(at.plan, at.vpn);
+    let pfn = entry.pfn();
+    let flags = pfn.filter(|_| sight.flags).and_then(|pfn| frames.flags(pfn));
+    let is_zero = flags.is_some_and(|flags| flags & KPF_ZERO != 0);
+    let is_anon = flags.is_some_and(|flags| flags & KPF_ANON != 0);
+    let page = pfn.filter(|_| !is_zero && sight.flags);
+    let absent = !entry.is_present();
+    let value = match (entry.is_present() && at.readable).then(|| at.eye.contents(at.plan, at.vpn)) {
+        Some(Some(page)) => Fact::Observed(words(&at.plan.program.words, &page, None)),
+        Some(None) => Fact::Unseen("its memory could not be read".to_owned()),
+        None => Fact::Unseen("a load would disturb it".to_owned()),
+    };
+    let kind = match flags {
+        _ if absent => Some("none"),
+        Some(_) if is_zero => Some("zero"),
+        Some(_) if is_anon => Some("anon"),
+        Some(_) => Some("shmem"),
+        None => None,
+    };
+    let facts = Facts {
+        value: Some(value),
+        frame: (sight.frames || absent).then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn)))),
+        kind: kind.map(|kind| Fact::Observed(kind.to_owned())),
+        present: Some(Fact::Observed(entry.is_present())),
+        swapped: Some(Fact::Observed(entry.0 & SWAPPED != 0)),
+        writable: None,
+        dirty: None,
+        soft_dirty: sight.soft_dirty.then(|| Fact::Observed(entry.soft_dirty())),
+        uffd_wp: sight.uffd_wp.then(|| Fact::Observed(entry.uffd_wp())),
+        mapcount: match page {
+            None if absent || is_zero => sight.counts.then_some(Fact::Observed(0)),
+            None => None,
+            Some(pfn) => frames.count(pfn).filter(|_| sight.counts).map(|count| Fact::Observed(count as u32)),
+        },
+        refcount: None,
+        pincount: None,
+        exclusive: match flags {
+            _ if absent => sight.exclusive.then_some(Fact::Observed(false)),
+            Some(flags) if sight.exclusive => Some(Fact::Observed(is_anon && flags & KPF_EXCLUSIVE != 0)),
+            _ => None,
+        },
+    };
+    (facts, page)
+}
+
+/// Which processes' pages are mapped, as the operations that succeeded say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Mapped {
+    pub readable: bool,
+    pub dontfork: bool,
+}
+
+/// A page of a process.
+pub(super) type Place = (ProcId, Vpn);

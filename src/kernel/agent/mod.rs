@@ -1,0 +1,149 @@
+//! The agent: runs scenarios with real system calls, one after another, as a runner asks for them.
+//!
+//! For each scenario it forks a fresh process; what `fork` makes in the scenario comes from there. One thread carries out one
+//! instruction at a time, so that a scenario does the same each time. All of it stays on one CPU, whose batches of pages are
+//! emptied after each line.
+
+mod director;
+mod held;
+mod look;
+mod perform;
+mod plan;
+mod probe;
+mod sys;
+mod waiter;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::process::{Signal, WaitOptions};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+
+use super::wire::{Answer, Feature, Hello, Request, VERSION};
+use crate::ir::Program;
+use look::{Frames, Sight};
+use sys::{ARENA, PAGE, Stretch};
+
+/// What the agent keeps between scenarios.
+struct Agent {
+    device: OwnedFd,
+    direct: Result<OwnedFd, String>,
+    frames: Frames,
+    sight: Sight,
+    features: Vec<Feature>,
+    /// Facts that cannot be seen, and why.
+    unseen: BTreeMap<String, String>,
+    scratch: Stretch,
+}
+
+/// Serves requests until there are no more.
+///
+/// # Errors
+/// Where it cannot be set up, or requests or answers cannot be carried.
+pub fn serve(requests: impl BufRead, mut answers: impl Write) -> io::Result<()> {
+    let mut agent = Agent::new()?;
+    agent.probe();
+    let uname = rustix::system::uname();
+    let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    let hello = Hello {
+        version: VERSION,
+        release: text(uname.release()),
+        machine: text(uname.machine()),
+        probe: agent.features.clone(),
+    };
+    say(&mut answers, &hello)?;
+    for line in requests.lines() {
+        let answer = match serde_json::from_str(&line?) {
+            Err(error) => Answer::Refused(error.to_string()),
+            Ok(Request::Bye) => break,
+            Ok(Request::Probe) => {
+                agent.probe();
+                Answer::Probed(agent.features.clone())
+            }
+            Ok(Request::Run(job)) => Answer::Ran(director::run(&agent, &job)),
+            Ok(Request::Bare { rounds }) => bare(rounds)?,
+        };
+        say(&mut answers, &answer)?;
+    }
+    Ok(())
+}
+
+fn say(to: &mut impl Write, what: &impl serde::Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(what)?;
+    text.push(b'\n');
+    to.write_all(&text)?;
+    to.flush()
+}
+
+/// A loop of bare fork and exit: nothing that makes processes can be faster.
+fn bare(rounds: u32) -> io::Result<Answer> {
+    let start = Instant::now();
+    for _ in 0..rounds {
+        if sys::fork()? == sys::Fork::Child {
+            sys::exit(0);
+        }
+        rustix::process::wait(WaitOptions::empty())?;
+    }
+    Ok(Answer::Timed { ns: start.elapsed().as_nanos() as u64 })
+}
+
+impl Agent {
+    fn new() -> io::Result<Self> {
+        // The runner's death is the agent's, whose scenarios are its children.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
+        let mut cpus = CpuSet::new();
+        cpus.set(sched_getcpu());
+        sched_setaffinity(None, &cpus)?;
+        let scratch = Stretch::new(ARENA.end - PAGE, PAGE);
+        sys::map(scratch, sys::Kind { prot: libc::PROT_READ | libc::PROT_WRITE, shared: false })?;
+        sys::advise(scratch, libc::MADV_DONTFORK)?;
+        let device = memfd_create("cowl-device", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&device, PAGE as u64)?;
+        let unseen = BTreeMap::new();
+        let (frames, sight) = (Frames::open(), Sight::default());
+        Ok(Self { device, direct: direct_file(), frames, sight, features: Vec::new(), unseen, scratch })
+    }
+
+    /// Empties this CPU's batches of pages, whose references would make the next line depend on chance.
+    ///
+    /// `madvise(MADV_COLD)` begins with lru_add_drain() in every release that has it (mm/madvise.c, `madvise_cold`, 5.4); it is
+    /// given a page of the agent's own.
+    fn drain(&self) {
+        let _ = sys::advise(self.scratch, libc::MADV_COLD);
+    }
+
+    /// What a program needs and this kernel or this user cannot.
+    fn lacking(&self, program: &Program) -> Option<String> {
+        program.code.iter().find_map(|instr| {
+            let name = probe::needs(instr.op)?;
+            let feature = self.features.iter().find(|feature| !feature.sees && feature.name == name)?;
+            feature.no.as_ref().map(|why| format!("`{name}`: {why}"))
+        })
+    }
+}
+
+/// A nameless file that can be read and written past the page cache.
+fn direct_file() -> Result<OwnedFd, String> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::DIRECT | OFlags::CLOEXEC;
+    let folders = [std::env::temp_dir(), "/var/tmp".into(), ".".into()];
+    let mut why = String::new();
+    for folder in folders {
+        let file = match open(&folder, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => file,
+            Err(error) => {
+                why = format!("no file for direct I/O in {}: {error}", folder.display());
+                continue;
+            }
+        };
+        match rustix::fs::ftruncate(&file, PAGE as u64) {
+            Ok(()) => return Ok(file),
+            Err(error) => why = format!("no file for direct I/O in {}: {error}", folder.display()),
+        }
+    }
+    Err(why)
+}

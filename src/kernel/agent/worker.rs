@@ -1,0 +1,206 @@
+//! A process of a scenario: waits for orders, carries them out, answers.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv, send, sendmsg};
+use serde::{Deserialize, Serialize};
+
+use super::held::Held;
+use super::perform::perform;
+use super::plan::Plan;
+use super::sys;
+use crate::ir::{Actor, Op};
+use crate::kernel::wire::Saw;
+use crate::types::{Pc, ProcId, RefId, TaskId};
+
+/// The longest order or answer in bytes.
+pub(super) const MESSAGE_MAX: usize = 120 << 10;
+
+/// What the director tells a thread.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// Carries out an instruction; `pid` is the process whose memory it is about.
+    Do { pc: u16, pid: i32 },
+    /// Starts another thread of the process.
+    Spawn { task: u8 },
+    /// The parent is about to exit: its death is no reason to die.
+    Disarm,
+}
+
+/// What a thread answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Reply {
+    /// Pages, or other parts of the instruction, that took effect.
+    pub done: u16,
+    pub seen: Vec<Saw>,
+    /// The errno or signal that ended it.
+    pub failed: Option<Failed>,
+    /// Minor faults meanwhile.
+    pub faults: Option<u32>,
+    /// Nanoseconds it took.
+    pub ns: u64,
+    /// The child that was forked.
+    pub pid: Option<i32>,
+}
+
+/// How an instruction failed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Failed {
+    Errno(i32),
+    Signal(i32),
+    /// It cannot be said here, and why.
+    Skip(String),
+}
+
+impl Reply {
+    pub fn done(parts: u16) -> Self {
+        Self { done: parts, seen: Vec::new(), failed: None, faults: None, ns: 0, pid: None }
+    }
+
+    pub fn failed(done: u16, failed: Failed) -> Self {
+        Self { failed: Some(failed), ..Self::done(done) }
+    }
+}
+
+/// What all processes of a scenario share from the start: made before the first, handed on by fork.
+pub(super) struct Inherited {
+    pub plan: Plan,
+    /// For each actor the worker's end of its connection.
+    pub ends: Vec<OwnedFd>,
+    /// What the device reads from and writes to.
+    pub device: OwnedFd,
+    /// A file of a real disk, opened for direct I/O; where there is none, why.
+    pub direct: Result<OwnedFd, String>,
+}
+
+/// What the threads of one process share.
+pub(super) struct Process {
+    pub inherited: Arc<Inherited>,
+    held: Mutex<BTreeMap<RefId, Held>>,
+    children: Mutex<BTreeMap<ProcId, i32>>,
+    uffd: Mutex<Option<OwnedFd>>,
+}
+
+impl Process {
+    pub fn new(inherited: Arc<Inherited>) -> Arc<Self> {
+        Arc::new(Self { inherited, held: Mutex::default(), children: Mutex::default(), uffd: Mutex::default() })
+    }
+
+    pub fn held(&self) -> MutexGuard<'_, BTreeMap<RefId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn children(&self) -> MutexGuard<'_, BTreeMap<ProcId, i32>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn uffd(&self) -> MutexGuard<'_, Option<OwnedFd>> {
+        self.uffd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves one actor until the director is gone. Does not return.
+pub(super) fn serve(mut process: Arc<Process>, mut task: TaskId) -> ! {
+    let mut buffer = vec![0; MESSAGE_MAX];
+    loop {
+        let inherited = Arc::clone(&process.inherited);
+        let end = &inherited.ends[task.idx()];
+        let Ok((len, _)) = recv(end, &mut buffer[..], RecvFlags::empty()) else { sys::exit(1) };
+        let Ok(order) = serde_json::from_slice::<Order>(&buffer[..len]) else { sys::exit(1) };
+        match order {
+            Order::Disarm => {
+                let _ = rustix::process::set_parent_process_death_signal(None);
+                answer(end, &Reply::done(0));
+            }
+            Order::Spawn { task } => {
+                let process = Arc::clone(&process);
+                match std::thread::Builder::new().stack_size(256 << 10).spawn(move || serve(process, TaskId(task))) {
+                    Ok(_) => answer(end, &Reply::done(0)),
+                    Err(error) => answer(end, &failed(&error)),
+                }
+            }
+            Order::Do { pc, pid } => match inherited.plan.program.code[usize::from(pc)].op {
+                Op::Fork { child } => match fork(&process, child) {
+                    Side::Child(born) => {
+                        task = first_task(&inherited.plan, child);
+                        process = born;
+                        answer(&inherited.ends[task.idx()], &Reply::done(0));
+                    }
+                    Side::Parent(reply) => answer(end, &reply),
+                },
+                Op::Exit => {
+                    // An exiting process loses its memory first; rings would give up their pins only some time later.
+                    for (_, held) in std::mem::take(&mut *process.held()) {
+                        let _ = held.release();
+                    }
+                    sys::exit(0)
+                }
+                _ => {
+                    let (faults, start) = (sys::minor_faults(), Instant::now());
+                    let mut reply = perform(&process, Pc(pc), pid);
+                    reply.ns = start.elapsed().as_nanos() as u64;
+                    reply.faults = faults.zip(sys::minor_faults()).map(|(before, after)| (after - before) as u32);
+                    answer(end, &reply);
+                }
+            },
+        }
+    }
+}
+
+/// The actor that is a process's first thread; one that never acts has none, and its process then waits where nobody asks.
+fn first_task(plan: &Plan, proc: ProcId) -> TaskId {
+    let is_first = |actor: &Actor| *actor == Actor::Thread { proc, thread: 1 };
+    TaskId::at(plan.program.tasks.iter().position(is_first).unwrap_or(plan.program.tasks.len() + proc.idx()))
+}
+
+enum Side {
+    Child(Arc<Process>),
+    Parent(Reply),
+}
+
+fn fork(process: &Arc<Process>, child: ProcId) -> Side {
+    let start = Instant::now();
+    match sys::fork() {
+        Err(error) => Side::Parent(failed(&error)),
+        Ok(sys::Fork::Parent(pid)) => {
+            let ns = start.elapsed().as_nanos() as u64;
+            process.children().insert(child, pid);
+            Side::Parent(Reply { pid: Some(pid), ns, ..Reply::done(1) })
+        }
+        Ok(sys::Fork::Child) => {
+            let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+            // References belong to the process that took them: here their descriptors are closed, and nothing is unpinned. The
+            // memory of a ring is not inherited (MADV_DONTFORK), only its descriptor is.
+            process.held().clear();
+            process.uffd().take();
+            Side::Child(Process::new(Arc::clone(&process.inherited)))
+        }
+    }
+}
+
+/// The reply to a call that failed.
+pub(super) fn failed(error: &std::io::Error) -> Reply {
+    Reply::failed(0, Failed::Errno(error.raw_os_error().unwrap_or(0)))
+}
+
+fn answer(end: &OwnedFd, reply: &Reply) {
+    let Ok(text) = serde_json::to_vec(reply) else { sys::exit(1) };
+    if send(end, &text, SendFlags::empty()).is_err() {
+        sys::exit(1);
+    }
+}
+
+/// Hands the director a userfaultfd: it must see who stops there.
+pub(super) fn hand_over(process: &Process, task: TaskId, fd: &OwnedFd) -> std::io::Result<()> {
+    use std::os::fd::AsFd;
+    let fds = [fd.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+    let text = [std::io::IoSlice::new(b"uffd")];
+    sendmsg(&process.inherited.ends[task.idx()], &text, &mut ancillary, SendFlags::empty())?;
+    Ok(())
+}
