@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::env::Arg;
 use super::error::{Errors, ItemError, NameError, Place};
-use super::limits::KINDS_MAX;
+use super::limits::{DAMAGE_BYTES_MAX, KINDS_MAX, LISTS_MAX};
 use super::near::Near;
 use crate::ir::{Kind, OPS, Slot};
 use crate::policy::Policy;
@@ -125,7 +125,7 @@ impl<'a> Book<'a> {
             let start = text[..floor(text, span.start)].rfind(['\n', ';', '{']).map_or(0, |end| end + 1);
             let from = floor(text, span.end).max(start);
             let end = text[from..].find(['\n', ';']).map_or(text.len(), |len| from + len);
-            let end = floor(text, end.min(start + super::limits::DAMAGE_BYTES_MAX) as u32);
+            let end = floor(text, end.min(start + DAMAGE_BYTES_MAX) as u32);
             let line = &text[start..end.max(start)];
             self.damage.push(Place { file, span: Span { start: start as u32, end: end.max(start) as u32 } });
             let words = line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).filter(|word| !word.is_empty());
@@ -142,20 +142,17 @@ impl<'a> Book<'a> {
     /// The kinds behind `over`, those of lists among them, each once.
     pub fn kinds(&self, over: &[KindRef<'a>], file: usize, errors: &mut Errors) -> Vec<Chosen<'a>> {
         let mut kinds: Vec<Chosen<'a>> = Vec::new();
-        let mut todo: Vec<(KindRef<'a>, usize, usize)> = over.iter().rev().map(|kind| (kind.clone(), file, 0)).collect();
-        while let Some((kind, file, depth)) = todo.pop() {
-            let at = Place { file, span: kind.name.span };
-            let Some(name) = self.prepare(kind.name, at, errors) else { continue };
+        let mut lists: BTreeSet<&'a str> = BTreeSet::new();
+        let mut todo: Vec<(KindRef<'a>, usize)> = over.iter().rev().map(|kind| (kind.clone(), file)).collect();
+        while let Some((kind, file)) = todo.pop() {
+            let Some(name) = self.kind(&kind, file, errors) else { continue };
             match &self.prepares[name].body {
-                Body::List(inner) if kind.args.is_empty() && depth <= self.prepares.len() => {
+                Body::List(inner) if lists.insert(name) => {
                     let file = self.prepares[name].at.file;
-                    todo.extend(inner.iter().rev().map(|kind| (kind.clone(), file, depth + 1)));
+                    todo.extend(inner.iter().rev().map(|kind| (kind.clone(), file)));
                 }
-                Body::List(_) => {} // A list of itself, or one with arguments: said where lists are checked.
-                Body::Lines { params, .. } => {
-                    if self.count(&kind, params, self.prepares[name].at, Place { file, span: kind.span }, errors).is_none() {
-                        continue;
-                    }
+                Body::List(_) => {} // Its kinds are in already.
+                Body::Lines { .. } => {
                     let args = kind.args.iter().map(|arg| Arg { value: arg.node, at: Place { file, span: arg.span } });
                     let chosen = Kind { name: name.to_owned(), args: kind.args.iter().map(|arg| written(arg.node)).collect() };
                     if kinds.iter().all(|kind| kind.kind != chosen) {
@@ -163,14 +160,30 @@ impl<'a> Book<'a> {
                     }
                 }
             }
-            if KINDS_MAX < kinds.len() || KINDS_MAX * 16 < todo.len() {
+            if KINDS_MAX < kinds.len() || LISTS_MAX < lists.len() {
                 let (has, what) = (kinds.len().to_string(), "kinds of memory in one scenario");
-                let help = "make several scenarios of it";
+                let (at, help) = (Place { file, span: kind.span }, "make several scenarios of it");
                 errors.report::<()>(at, ItemError::TooLarge { what, has, max: KINDS_MAX, help, at: at.label() });
                 return kinds;
             }
         }
         kinds
+    }
+
+    /// The prepare of one kind, or the list, with as many arguments as it takes.
+    pub fn kind(&self, kind: &KindRef<'a>, file: usize, errors: &mut Errors) -> Option<&'a str> {
+        let name = self.prepare(kind.name, Place { file, span: kind.name.span }, errors)?;
+        let (at, prepare) = (Place { file, span: kind.span }, &self.prepares[name]);
+        match &prepare.body {
+            Body::Lines { params, .. } => self.count(kind, params, prepare.at, at, errors)?,
+            Body::List(_) if !kind.args.is_empty() => {
+                let (wants, has) = ("no argument: it is a list".to_owned(), counted_are(kind.args.len()));
+                let (name, help, declared) = (name.to_owned(), name.to_owned(), prepare.at.beside(at));
+                return errors.report(at, ItemError::Arguments { name, wants, has, help, at: at.label(), declared });
+            }
+            Body::List(_) => {}
+        }
+        Some(name)
     }
 
     /// That a kind has what its prepare takes behind the actor.

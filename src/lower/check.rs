@@ -1,10 +1,15 @@
 //! Looks at items by themselves: prepares that may never run, `use` lines, lists.
 
+use std::collections::BTreeSet;
+
 use super::book::{Body, Book, Prepare, counted, counted_are};
 use super::env::Env;
 use super::error::{Errors, ItemError, NameError, Place};
 use super::read;
 use crate::syntax::ast::{Block, Bound, KindRef, LineKind, Spanned, Word};
+
+/// Names of a chain that are shown.
+const CHAIN_SHOWN_MAX: usize = 8;
 
 /// Every prepare: its parameters, the shape of its lines, that none uses itself.
 pub(super) fn prepares<'a>(book: &Book<'a>, errors: &mut Errors) {
@@ -18,9 +23,7 @@ pub(super) fn prepares<'a>(book: &Book<'a>, errors: &mut Errors) {
             Body::List(kinds) => list(book, prepare, kinds, errors),
         }
     }
-    for name in book.prepares.keys() {
-        circle(book, name, errors);
-    }
+    circles(book, errors);
 }
 
 fn parameters<'a>(at: Place, params: &[Word<'a>], errors: &mut Errors) {
@@ -99,19 +102,11 @@ fn arguments(name: &str, params: &[&str], has: usize, at: Place, declared: Optio
     errors.report(at, ItemError::Arguments { name: name.to_owned(), wants, has, help, at: at.label(), declared })
 }
 
+/// That a list names prepares and gives them what they take.
 fn list<'a>(book: &Book<'a>, prepare: &Prepare<'a>, kinds: &[KindRef<'a>], errors: &mut Errors) {
     for kind in kinds {
-        let at = Place { file: prepare.at.file, span: kind.span };
-        let Some(name) = book.prepare(kind.name, Place { file: prepare.at.file, span: kind.name.span }, errors) else {
-            continue;
-        };
-        if let (Body::List(_), false) = (&book.prepares[name].body, kind.args.is_empty()) {
-            let (wants, has) = (counted(0, "argument: it is a list"), counted_are(kind.args.len()));
-            let (help, declared) = (name.to_owned(), book.prepares[name].at.beside(at));
-            errors.report::<()>(at, ItemError::Arguments { name: name.to_owned(), wants, has, help, at: at.label(), declared });
-        }
+        book.kind(kind, prepare.at.file, errors);
     }
-    book.kinds(kinds, prepare.at.file, errors);
 }
 
 /// Names that a prepare uses, and where.
@@ -130,29 +125,40 @@ fn uses<'a>(book: &Book<'a>, name: &str) -> Vec<(&'a str, Place)> {
     }
 }
 
-/// Reports a prepare that comes to use itself, at the line that closes the circle.
-fn circle<'a>(book: &Book<'a>, start: &'a str, errors: &mut Errors) {
-    let mut chain: Vec<(&'a str, std::vec::IntoIter<(&'a str, Place)>)> = vec![(start, uses(book, start).into_iter())];
-    let mut seen = std::collections::BTreeSet::from([start]);
-    while let Some((_, next)) = chain.last_mut() {
-        match next.next() {
-            None => {
+/// Reports prepares that come to use themselves, each circle at a line that closes it.
+fn circles<'a>(book: &Book<'a>, errors: &mut Errors) {
+    let mut done: BTreeSet<&'a str> = BTreeSet::new();
+    for start in book.prepares.keys().copied() {
+        // A walk in depth: the names on `chain` use one another in a row.
+        let mut chain: Vec<(&'a str, std::vec::IntoIter<(&'a str, Place)>)> = Vec::new();
+        let mut on_chain: BTreeSet<&'a str> = BTreeSet::new();
+        let mut next = Some((start, Place::default()));
+        while let Some((name, at)) = next {
+            if on_chain.contains(name) {
+                let names: Vec<&str> = chain.iter().map(|(name, _)| *name).skip_while(|other| *other != name).collect();
+                let chain = format!("{} → {name}", shortened(&names));
+                errors.report::<()>(at, ItemError::Recursive { name: name.to_owned(), chain, at: at.label() });
+            } else if done.insert(name) {
+                chain.push((name, uses(book, name).into_iter()));
+                on_chain.insert(name);
+            }
+            next = None;
+            while let Some((name, uses)) = chain.last_mut() {
+                next = uses.next();
+                if next.is_some() {
+                    break;
+                }
+                on_chain.remove(name);
                 chain.pop();
             }
-            Some((name, at)) if name == start => {
-                // The first name of the circle in the order of the alphabet tells, so that each circle is told once.
-                if chain.iter().all(|(other, _)| start <= *other) {
-                    let names: Vec<&str> = chain.iter().map(|(name, _)| *name).chain([start]).collect();
-                    let chain = names.join(" → ");
-                    errors.report::<()>(at, ItemError::Recursive { name: start.to_owned(), chain, at: at.label() });
-                }
-                return;
-            }
-            Some((name, _)) => {
-                if seen.insert(name) {
-                    chain.push((name, uses(book, name).into_iter()));
-                }
-            }
         }
+    }
+}
+
+/// Names in a row, the middle of a long row left out.
+fn shortened(names: &[&str]) -> String {
+    match names {
+        [first, second, .., last] if CHAIN_SHOWN_MAX < names.len() => format!("{first} → {second} → … → {last}"),
+        names => names.join(" → "),
     }
 }

@@ -2,6 +2,22 @@
 
 use crate::types::{Large, Size};
 
+/// Mistakes that are reported before the rest of a file is left unread.
+pub const ERRORS_MAX: usize = 1000;
+/// Lines that all scenarios of a file come to run together, each use of a prepare and each kind of memory counted.
+pub const LINES_MAX: usize = 4_000_000;
+/// Lines that making a scenario for one kind of memory counts as, whatever is in it.
+pub const LINES_OF_A_SCENARIO: usize = 16;
+/// Expectations of a scenario.
+pub const EXPECTATIONS_MAX: usize = 256;
+/// Assertions of a scenario, those of its prepares among them.
+pub const ASSERTIONS_MAX: usize = 1_000;
+/// Policies of a file and of those it uses.
+pub const POLICIES_MAX: usize = 256;
+/// Lists of kinds that one `over` may come to look into.
+pub const LISTS_MAX: usize = 1_024;
+/// Known names that a misspelt one is compared with.
+pub const NEAR_MAX: usize = 1_000;
 /// Instructions of a scenario, those of its prepares among them.
 pub const INSTRUCTIONS_MAX: usize = 10_000;
 /// Lines `use …` that one scenario may come to run, prepares that use prepares among them.

@@ -93,6 +93,7 @@ pub fn lower(name: &str, file: &File, mistakes: &[SyntaxError], include: &mut In
     let mut book = Book::new(&files, &mut errors);
     users::users(&mut book, &files, &mut errors, &mut warnings);
     check::prepares(&book, &mut errors);
+    let mut lines_left = limits::LINES_MAX;
     let (mut scenarios, mut unmodelled) = (Vec::new(), Vec::new());
     let mut names: BTreeMap<&str, Span> = BTreeMap::new();
     for item in file.items() {
@@ -104,7 +105,10 @@ pub fn lower(name: &str, file: &File, mistakes: &[SyntaxError], include: &mut In
             errors.report::<()>(at, NameError::ItemTwice { what, name, help, first, again });
         }
         let item = scenario::Item { name, over, body, span: item.span, broken: item.broken };
-        let made = scenario::scenario(&book, &item, &mut errors, &mut warnings);
+        if errors.is_full() || lines_left == 0 {
+            break;
+        }
+        let made = scenario::scenario(&book, &item, &mut lines_left, &mut errors, &mut warnings);
         scenarios.extend(made.runs);
         unmodelled.extend(made.unmodelled);
     }

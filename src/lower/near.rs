@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::limits::NEAR_MAX;
+
 /// Names that are put into a message at most.
 const NAMED_MAX: usize = 8;
 
@@ -13,7 +15,7 @@ pub struct Near {
 impl Near {
     /// The nearest of `known` where one is near enough to be a slip of the hand; else all of them, if they are few.
     pub fn among<'w>(said: &str, known: impl IntoIterator<Item = &'w str>) -> Self {
-        let mut names: Vec<&str> = known.into_iter().collect();
+        let mut names: Vec<&str> = known.into_iter().take(NEAR_MAX).collect();
         let nearest = nearest(said, names.iter().copied()).map(str::to_owned);
         names.sort_unstable();
         names.dedup();

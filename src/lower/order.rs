@@ -71,7 +71,7 @@ impl<'a> Scene<'_, 'a> {
         is: fn(&super::world::Page) -> bool,
     ) -> Option<()> {
         let pages = &self.world.procs[area.proc.idx()].pages[area.start.idx()..][..usize::from(area.len)];
-        if pages.iter().any(is) || matches!(cx.ending, Ending::Fails(_)) {
+        if pages.iter().any(is) || matches!(cx.ending, Ending::Fails(_)) || self.may_have_said("uffd register") {
             return Some(());
         }
         let name = self.program.mems[area.mem.idx()].name.clone();
@@ -81,7 +81,8 @@ impl<'a> Scene<'_, 'a> {
 
     /// That a thread is not asleep.
     pub fn awake(&mut self, actor: Actor, task: TaskId, name: Name<'a>) -> Option<()> {
-        let Some(sleep) = self.world.asleep[task.idx()] else { return Some(()) };
+        let sleep = self.world.asleep[task.idx()].filter(|_| !self.may_have_said("uffd unwp"));
+        let Some(sleep) = sleep else { return Some(()) };
         let (since, at) = (sleep.since.beside(name.at), name.at);
         let other = match actor {
             Actor::Thread { thread: 1, .. } => format!("{}/2", name.text),
@@ -230,7 +231,7 @@ impl<'a> Scene<'_, 'a> {
     /// That a child that is waited for exits.
     pub fn exits_before(&mut self, parent: ProcId, child: ProcId, at: Place) -> Option<()> {
         let state = &self.world.procs[child.idx()];
-        if state.exited.is_some() {
+        if state.exited.is_some() || self.may_have_said("exit") {
             return Some(());
         }
         let fork = state.born.at.beside(at);

@@ -5,7 +5,7 @@ use super::check;
 use super::env::Env;
 use super::error::{Errors, ItemError, Place};
 use super::expect::{self, Around};
-use super::limits::{KINDS_MAX, PAGES_MAX};
+use super::limits::{EXPECTATIONS_MAX, KINDS_MAX, LINES_OF_A_SCENARIO, PAGES_MAX};
 use super::near::Near;
 use super::scene::Scene;
 use super::unmodelled::unmodelled;
@@ -40,15 +40,23 @@ struct Head<'a> {
     hugetlb_at: Option<Place>,
     swap_at: Option<Place>,
     over_at: Option<Place>,
+    /// Nothing is wrong with it.
+    fine: bool,
     /// A `use` of it cannot be read: any name may be given there.
     blind: bool,
     expects: Vec<expect::Line<'a>>,
 }
 
 /// One scenario for each kind. Those with a mistake are left out.
-pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors, warnings: &mut Errors) -> Made {
-    let mut before = errors.len();
-    let head = head(book, item, errors);
+pub(super) fn scenario<'a>(
+    book: &Book<'a>,
+    item: &Item<'a>,
+    lines_left: &mut usize,
+    errors: &mut Errors,
+    warnings: &mut Errors,
+) -> Made {
+    let mut before = errors.reports();
+    let mut head = head(book, item, errors);
     let kinds = book.kinds(&item.over, 0, errors);
     match (item.over.first().zip(item.over.last()), head.over_at) {
         (Some((first, last)), None) if !head.blind => {
@@ -60,18 +68,19 @@ pub(super) fn scenario<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors
         }
         _ => {}
     }
+    head.fine = errors.reports() == before;
     let chosen: Vec<Option<&Chosen>> = if item.over.is_empty() { vec![None] } else { kinds.iter().map(Some).collect() };
     if item.over.is_empty() || !kinds.is_empty() {
         race_of_one(item, warnings);
     }
     let mut made = Made::default();
     for kind in chosen.into_iter().take(KINDS_MAX) {
-        let scenario = one(book, item, &head, &kinds, kind, before, errors);
-        if before < errors.len() || item.broken {
+        let scenario = one(book, item, &head, &kinds, kind, lines_left, errors);
+        if before < errors.reports() || item.broken {
             continue;
         }
         if refuse(&scenario, &head, errors) {
-            before = errors.len(); // The next kind may be one that runs.
+            before = errors.reports(); // The next kind may be one that runs.
             made.unmodelled.push(scenario);
         } else {
             made.runs.push(scenario);
@@ -86,17 +95,18 @@ fn one<'a>(
     head: &Head<'a>,
     kinds: &[Chosen<'a>],
     kind: Option<&Chosen<'a>>,
-    before: usize,
+    lines_left: &mut usize,
     errors: &mut Errors,
 ) -> Scenario {
-    let fine = !item.broken;
-    let mut scene = Scene::new(book, errors, kinds, kind);
+    let (fine, at) = (!item.broken, Place { file: 0, span: item.name.span });
+    let before = errors.reports();
+    let mut scene = Scene::new(book, errors, kinds, kind, lines_left);
+    scene.spend(LINES_OF_A_SCENARIO, at);
     scene.world.blind = head.blind;
     scene.program.system = head.system;
     scene.block(item.body, &Env::scenario());
     let Scene { program, spans, asserts, .. } = scene;
-    if program.procs.is_empty() && fine && errors.len() == before {
-        let at = Place { file: 0, span: item.name.span };
+    if program.procs.is_empty() && fine && head.fine && errors.reports() == before {
         errors.report::<()>(at, ItemError::Empty { name: item.name.node.to_owned(), at: at.label() });
     }
     let has_race = program.code.iter().any(|instr| instr.race.is_some()) || item.broken;
@@ -149,7 +159,15 @@ fn head<'a>(book: &Book<'a>, item: &Item<'a>, errors: &mut Errors) -> Head<'a> {
                 errors.report::<()>(at, ItemError::Misplaced { line, item, help, at: at.label() });
             }
             LineKind::System(words) => system(&mut head, &words, at, errors),
-            LineKind::Expect(expect) => head.expects.push(expect::Line { expect, at }),
+            LineKind::Expect(expect) if head.expects.len() < EXPECTATIONS_MAX => {
+                head.expects.push(expect::Line { expect, at });
+            }
+            LineKind::Expect(_) => {
+                let (what, has, max) = ("expectations in one scenario", "more".to_owned(), EXPECTATIONS_MAX);
+                let help = "say more with fewer: ranges of releases, `all`";
+                errors.report::<()>(at, ItemError::TooLarge { what, has, max, help, at: at.label() });
+                break;
+            }
             LineKind::Use { name, args } => {
                 began = true;
                 let fine = check::use_line(book, name, &args, at, &env, errors);

@@ -1,13 +1,16 @@
 //! Walks a scenario's lines, prepares and all, and makes its program.
 
+use std::collections::BTreeSet;
+
 use super::book::{Book, Chosen};
 use super::env::{Arg, Env};
 use super::error::{Errors, ItemError, OrderError, Place, StatementError};
-use super::limits::{ACTORS_MAX, DEPTH_MAX, INSTRUCTIONS_MAX, PROCESSES_MAX, RACES_MAX, USES_MAX};
+use super::limits::{ACTORS_MAX, ASSERTIONS_MAX, DEPTH_MAX, INSTRUCTIONS_MAX, LINES_MAX, PROCESSES_MAX, RACES_MAX, USES_MAX};
+use super::near::nearest;
 use super::read;
 use super::resolve::{Given, excuse, special_actor};
 use super::world::{Mark, Named, Proc, World};
-use crate::ir::{self, Actor, Ending, Gives, Instr, OpInfo, Program};
+use crate::ir::{self, Actor, Ending, Gives, Instr, OPS, OpInfo, Program};
 use crate::syntax::ast::{self, Action, Block, Line, LineKind, Spanned, Word};
 use crate::types::{Event, Failure, ObsId, Pc, ProcId, RaceId, Span, TaskId, Value};
 
@@ -43,6 +46,10 @@ pub(super) struct Scene<'b, 'a> {
     pub kinds: &'b [Chosen<'a>],
     /// A limit was reached: the rest is not looked at.
     pub stopped: bool,
+    /// What is left of the lines that all scenarios may run.
+    lines_left: &'b mut usize,
+    /// Verbs of lines with a mistake: what they would have done may be missing.
+    failed: BTreeSet<&'static str>,
     races: usize,
     uses: usize,
     stack: Vec<&'a str>,
@@ -50,7 +57,13 @@ pub(super) struct Scene<'b, 'a> {
 
 impl<'b, 'a> Scene<'b, 'a> {
     /// Nothing has happened yet.
-    pub fn new(book: &'b Book<'a>, errors: &'b mut Errors, kinds: &'b [Chosen<'a>], kind: Option<&'b Chosen<'a>>) -> Self {
+    pub fn new(
+        book: &'b Book<'a>,
+        errors: &'b mut Errors,
+        kinds: &'b [Chosen<'a>],
+        kind: Option<&'b Chosen<'a>>,
+        lines_left: &'b mut usize,
+    ) -> Self {
         let program = Program { values: vec![Value::number(0)], words: vec![0], ..Program::default() };
         Self {
             book,
@@ -65,6 +78,8 @@ impl<'b, 'a> Scene<'b, 'a> {
             over_used: None,
             kinds,
             stopped: false,
+            lines_left,
+            failed: BTreeSet::new(),
             races: 0,
             uses: 0,
             stack: Vec::new(),
@@ -100,10 +115,28 @@ impl<'b, 'a> Scene<'b, 'a> {
         self.errors.report(at, ItemError::TooLarge { what, has, max, help, at: at.label() })
     }
 
+    /// Whether a line that is missing or wrong may have said this verb.
+    pub fn may_have_said(&self, verb: &str) -> bool {
+        self.world.blind || self.failed.contains(verb) || self.book.may_say(verb.split(' ').next().unwrap_or_default())
+    }
+
+    /// Takes lines from what all scenarios may run.
+    pub fn spend(&mut self, lines: usize, at: Place) {
+        match self.lines_left.checked_sub(lines) {
+            Some(left) => *self.lines_left = left,
+            None => {
+                *self.lines_left = 0;
+                let what = "lines that the scenarios of one file run, kinds of memory and prepares counted";
+                self.limit(what, LINES_MAX + 1, LINES_MAX, at, "make several files of it");
+            }
+        }
+    }
+
     /// Runs lines one after another.
     pub fn block(&mut self, block: Block<'a>, env: &Env<'a>) {
         for line in block.lines() {
-            if self.stopped {
+            self.spend(1, env.place(line.span));
+            if self.stopped || self.errors.is_full() {
                 return;
             }
             self.line(&line, env);
@@ -123,6 +156,8 @@ impl<'b, 'a> Scene<'b, 'a> {
             LineKind::Assert(assert) => {
                 if let Some(made) = self.assert(assert, env, at) {
                     self.asserts.push(made);
+                    let has = self.asserts.len();
+                    self.limit("assertions in one scenario", has, ASSERTIONS_MAX, at, "make several scenarios of it");
                 }
             }
             // Heads and expectations are read once a scenario, not once a kind; where they stand in a prepare, when that is checked.
@@ -136,6 +171,7 @@ impl<'b, 'a> Scene<'b, 'a> {
         let before = self.program.code.len();
         self.race = Some((race, at));
         for line in block.lines() {
+            self.spend(1, env.place(line.span));
             if self.stopped {
                 break;
             }
@@ -200,6 +236,9 @@ impl<'b, 'a> Scene<'b, 'a> {
     fn action(&mut self, action: &Action<'a>, env: &Env<'a>, at: Place) {
         if self.try_action(action, env, at).is_none() {
             excuse(&mut self.world, action, env);
+            let verbs = || OPS.iter().map(|info| info.verb.keyword());
+            self.failed.extend(nearest(action.verb.node, verbs()));
+            self.failed.extend(verbs().filter(|verb| verb.starts_with(action.verb.node)));
         }
     }
 

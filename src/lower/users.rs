@@ -2,6 +2,7 @@
 
 use super::book::{Book, Read, User};
 use super::error::{Errors, ItemError, NameError, Place};
+use super::limits::POLICIES_MAX;
 use super::near::nearest;
 use crate::policy::{self, Named, Policy};
 use crate::syntax::ast::{ItemKind, LineKind, PolicyRange, Word};
@@ -44,6 +45,12 @@ pub(super) fn users<'a>(book: &mut Book<'a>, files: &[Read<'a>], errors: &mut Er
                 errors.report::<()>(at, NameError::ItemTwice { what, name, help, first, again: at.label() });
                 continue;
             }
+            if POLICIES_MAX <= items.len() {
+                let (what, has, max) = ("policies in one file", (items.len() + 1).to_string(), POLICIES_MAX);
+                let help = "make several files of it";
+                errors.report::<()>(at, ItemError::TooLarge { what, has, max, help, at: at.label() });
+                break;
+            }
             let settings = settings.lines().filter_map(|line| match line.kind {
                 LineKind::Setting { key, values } => Some((key, values)),
                 _ => None,
@@ -53,39 +60,45 @@ pub(super) fn users<'a>(book: &mut Book<'a>, files: &[Read<'a>], errors: &mut Er
         }
     }
     for idx in 0..items.len() {
-        let policy = build(book, &mut items, idx, errors, warnings);
+        build(book, &mut items, idx, errors, warnings);
+        let Built::Done(policy) = items[idx].built else { continue };
         book.users.push(User { name: items[idx].name.node, policy });
     }
 }
 
-fn build<'a>(
-    book: &Book<'a>,
-    items: &mut [Item<'a>],
-    idx: usize,
-    errors: &mut Errors,
-    warnings: &mut Errors,
-) -> Option<Policy> {
-    let (base, file) = (items[idx].base, items[idx].file);
-    let at = Place { file, span: base.span };
-    match items[idx].built {
-        Built::Done(policy) => return policy,
-        Built::Now => return None,
-        Built::Not => items[idx].built = Built::Now,
+/// Builds a policy, before it those it is written as a difference from.
+fn build(book: &Book, items: &mut [Item], idx: usize, errors: &mut Errors, warnings: &mut Errors) {
+    let mut chain = Vec::new();
+    let mut next = Some(idx);
+    while let Some(idx) = next.filter(|idx| matches!(items[*idx].built, Built::Not)) {
+        items[idx].built = Built::Now;
+        chain.push(idx);
+        let base = items[idx].base.node;
+        next = items.iter().position(|item| item.name.node == base && policy::find(base).is_none());
     }
-    let other = items.iter().position(|item| item.name.node == base.node);
-    let base = match (policy::find(base.node), other) {
-        (Some(named), _) => Some(named.policy),
-        (None, Some(other)) if matches!(items[other].built, Built::Now) => {
-            let chain = format!("{} → {}", items[idx].name.node, items[other].name.node);
+    for idx in chain.into_iter().rev() {
+        let base = base(book, items, idx, errors);
+        items[idx].built = Built::Done(settings(&items[idx], base, errors, warnings));
+    }
+}
+
+/// The policy that this one is a difference from.
+fn base(book: &Book, items: &[Item], idx: usize, errors: &mut Errors) -> Option<Policy> {
+    let (word, file) = (items[idx].base, items[idx].file);
+    if let Some(named) = policy::find(word.node) {
+        return Some(named.policy);
+    }
+    let at = Place { file, span: word.span };
+    let Some(other) = items.iter().find(|item| item.name.node == word.node) else {
+        return unknown(book, items.iter().map(|item| item.name.node), word.node, at, errors);
+    };
+    match other.built {
+        Built::Done(policy) => policy,
+        Built::Not | Built::Now => {
+            let chain = format!("{} → {}", items[idx].name.node, word.node);
             errors.report(at, ItemError::PolicyCircle { chain, at: at.label() })
         }
-        (None, Some(other)) => build(book, items, other, errors, warnings),
-        (None, None) => unknown(book, items.iter().map(|item| item.name.node), base.node, at, errors),
-    };
-    // With a base that is not known the settings are still looked at.
-    let built = settings(&items[idx], base, errors, warnings);
-    items[idx].built = Built::Done(built);
-    built
+    }
 }
 
 fn settings(item: &Item, base: Option<Policy>, errors: &mut Errors, warnings: &mut Errors) -> Option<Policy> {

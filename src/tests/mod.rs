@@ -3,6 +3,7 @@
 mod canaries;
 mod corpus;
 mod matrix;
+mod mistakes;
 mod promises;
 mod races;
 mod roundtrip;

@@ -158,6 +158,13 @@ pub enum ItemError {
         #[label("past the limit of {max} here")]
         at: SourceSpan,
     },
+    #[error("{max} mistakes; there may be more")]
+    #[diagnostic(code(cowl::lower::many_mistakes), help("mend these first"))]
+    ManyMistakes {
+        max: usize,
+        #[label("not looked at from here on")]
+        at: SourceSpan,
+    },
     #[error("{what} is not modelled yet")]
     #[diagnostic(code(cowl::lower::not_modelled_yet), help("{help}"))]
     NotModelledYet {

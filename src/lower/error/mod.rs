@@ -14,6 +14,7 @@ pub use name::NameError;
 pub use order::OrderError;
 pub use statement::StatementError;
 
+use super::limits::ERRORS_MAX;
 use crate::syntax::SyntaxError;
 use crate::types::Span;
 
@@ -68,32 +69,46 @@ impl Place {
     }
 }
 
-/// Mistakes as they are found.
+/// Mistakes as they are found, each once: a `prepare` that runs twice shows its mistakes twice.
 #[derive(Debug, Default)]
 pub(super) struct Errors {
     found: Vec<Mistake>,
+    seen: BTreeSet<(usize, u32, u32, String)>,
+    reports: usize,
 }
 
 impl Errors {
     /// Takes one. Nothing comes of the line, so that `?` may leave it.
     pub fn report<T>(&mut self, at: Place, error: impl Into<LowerError>) -> Option<T> {
-        self.found.push(Mistake { file: at.file, span: at.span, error: error.into() });
+        let error = error.into();
+        self.reports += 1;
+        let code = error.code().map(|code| code.to_string()).unwrap_or_default();
+        if self.seen.insert((at.file, at.span.start, at.span.end, code)) {
+            self.found.push(Mistake { file: at.file, span: at.span, error });
+        }
         None
     }
 
-    /// How many were found, those found twice counted twice.
-    pub fn len(&self) -> usize {
-        self.found.len()
+    /// How many were reported, those reported twice counted twice.
+    pub fn reports(&self) -> usize {
+        self.reports
     }
 
-    /// Each once and in order of place: a `prepare` that runs twice shows its mistakes twice.
+    /// Whether so many were found that the rest is not looked at.
+    pub fn is_full(&self) -> bool {
+        ERRORS_MAX <= self.found.len()
+    }
+
+    /// In order of place. Past the limit the last says that there may be more.
     pub fn finish(mut self) -> Vec<Mistake> {
         self.found.sort_by_key(|mistake| (mistake.file, mistake.span.start, mistake.span.end));
-        let mut seen = BTreeSet::new();
-        self.found.retain(|mistake| {
-            let code = mistake.error.code().map(|code| code.to_string());
-            seen.insert((mistake.file, mistake.span.start, mistake.span.end, code))
-        });
+        if let Some(last) = self.found.get(ERRORS_MAX).map(|mistake| (mistake.file, mistake.span)) {
+            let (file, span) = last;
+            let at = Place { file, span };
+            self.found.truncate(ERRORS_MAX);
+            let error = ItemError::ManyMistakes { max: ERRORS_MAX, at: at.label() }.into();
+            self.found.push(Mistake { file, span, error });
+        }
         self.found
     }
 }
