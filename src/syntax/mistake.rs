@@ -184,7 +184,8 @@ fn dangling(tokens: &[Token<'_>]) -> Option<SyntaxError> {
     for (place, token) in tokens.iter().enumerate() {
         let next = tokens.get(place + 1);
         let ended = next.is_none_or(|next| next.sort == Sort::Sign && !next.is("..") && sign(token.text));
-        if token.is(",") && ended {
+        // `over` is nobody's name.
+        if token.is(",") && (ended || next.is_some_and(|next| next.is("over"))) {
             return Some(SyntaxError::DanglingComma { at: token.span });
         }
         if let Some((word, help)) = ASK.into_iter().find(|(word, _)| ended && token.is(word)) {

@@ -133,7 +133,8 @@ impl<'a> Reader<'a> {
     fn piece(&mut self, span: Span) {
         if let After::Close(close) = self.after {
             self.errors.push(SyntaxError::BehindClose { at: span, close });
-            self.after = After::Nothing;
+            // If it stands outside of any block, that is the same mistake.
+            self.after = if self.blocks.is_empty() { After::Outside } else { After::Nothing };
         }
         let bytes = self.str(span).as_bytes();
         if cut::begins_item(bytes) {

@@ -4,3 +4,4 @@ mod any_text;
 mod examples;
 mod layout;
 mod mistakes;
+mod rules;
