@@ -1,6 +1,5 @@
 //! What other programs read: held against a schema, and read back by parsers that are not ours.
 
-use boon::{Compiler, Schemas};
 use serde_json::Value;
 use tap_parser::{DirectiveKind, TapParser, TapStatement};
 
@@ -8,11 +7,9 @@ use super::{LEAK, UNMET, cowl, cowl_on, file, root};
 
 /// The mistakes of a document by the schema in the repository.
 fn against_schema(document: &Value) -> Result<(), String> {
-    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-    let path = root().join("docs/cowl-run.schema.json");
-    let schema =
-        compiler.compile(path.to_str().expect("a path in UTF-8"), &mut schemas).map_err(|error| format!("{error:#}"))?;
-    schemas.validate(document, schema).map_err(|error| format!("{error:#}"))
+    let schema = std::fs::read_to_string(root().join("docs/cowl-run.schema.json")).expect("the schema is there");
+    let validator = jsonschema::draft202012::new(&json(&schema)).map_err(|error| error.to_string())?;
+    validator.validate(document).map_err(|error| format!("{} at {}", error, error.instance_path()))
 }
 
 fn json(text: &str) -> Value {
