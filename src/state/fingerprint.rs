@@ -1,6 +1,6 @@
 //! One number for a state: what a search remembers of it.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
 use super::{Folio, Mm, MmapLock, Page, Slot, State, Target, Task};
 use crate::types::{Number, Size};
@@ -104,9 +104,7 @@ fn mm(mm: &Mm) -> u64 {
 
 /// A task in the middle of something; few are.
 fn hashed<N: Number>(task: &Task<N>) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::with_seed(1).build_hasher();
-    task.hash(&mut hasher);
-    hasher.finish()
+    foldhash::fast::FixedState::with_seed(1).hash_one(task)
 }
 
 #[cfg(test)]
