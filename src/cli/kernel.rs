@@ -5,7 +5,6 @@ use std::io;
 use super::args::{Kernel, KernelCommand, KernelFormat};
 use super::{Exit, Fail, Out};
 use crate::kernel::host::{Host, Start};
-use crate::kernel::vm;
 
 /// Runs the command.
 pub fn kernel(args: &Kernel, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
@@ -40,7 +39,9 @@ fn no_agent(error: io::Error) -> Fail {
 }
 
 /// The first process of a virtual machine.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn init(exit: &mut Exit) -> Result<(), Fail> {
+    use crate::kernel::vm;
     if !vm::init::is_first() {
         let help = "it is what `--kernel` starts inside a machine; there is nothing to call by hand";
         return Err(Fail::usage("cowl::usage::init", "this process is not the first of a virtual machine", help));
@@ -48,6 +49,11 @@ fn init(exit: &mut Exit) -> Result<(), Fail> {
     vm::init::run().map_err(Fail::Write)?;
     exit.ran();
     Ok(())
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn init(exit: &mut Exit) -> Result<(), Fail> {
+    agent(exit)
 }
 
 fn probe(format: KernelFormat, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {

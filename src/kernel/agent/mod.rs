@@ -127,8 +127,15 @@ impl Agent {
     }
 }
 
-/// A nameless file that can be read and written past the page cache.
+/// Names what direct I/O is done on, in the environment; it is overwritten.
+pub const DIRECT: &str = "COWL_DIRECT";
+
+/// What can be read and written past the page cache: what the environment names, else a nameless file.
 fn direct_file() -> Result<OwnedFd, String> {
+    if let Some(path) = std::env::var_os(DIRECT) {
+        let file = open(&path, OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty());
+        return file.map_err(|error| format!("{} ({DIRECT}): {error}", path.display()));
+    }
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::DIRECT | OFlags::CLOEXEC;
     let folders = [std::env::temp_dir(), "/var/tmp".into(), ".".into()];
     let mut why = String::new();

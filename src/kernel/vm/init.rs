@@ -15,6 +15,7 @@ use rustix::system::{RebootCommand, finit_module, reboot};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::initramfs::{MODULES, PROGRAM};
+use crate::kernel::agent::DIRECT;
 
 /// The agent of a machine is this program with these arguments.
 const AGENT: &[&str] = &["kernel", "agent"];
@@ -22,6 +23,8 @@ const AGENT: &[&str] = &["kernel", "agent"];
 const AGENTS_MAX: u32 = 10_000;
 /// An agent that dies faster than this without having been asked anything will not do better the next time.
 const AT_ONCE: Duration = Duration::from_millis(50);
+/// A disk in memory: pages under direct I/O are held until it is done, on tmpfs they are only copied.
+const DISK: &str = "/dev/ram0";
 /// The serial port in every kernel.
 const SERIAL: &str = "/dev/ttyS1";
 /// Until the virtio port is there: its driver looks for it after the modules are loaded.
@@ -131,8 +134,12 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// Runs one agent to its end. Orphans come to the first process, so it waits for whoever ends.
 fn agent(port: &File) -> io::Result<ExitStatus> {
-    let child = Command::new(PROGRAM).args(AGENT).stdin(port.try_clone()?).stdout(port.try_clone()?).spawn()?;
-    let agent = Pid::from_child(&child);
+    let mut command = Command::new(PROGRAM);
+    command.args(AGENT).stdin(port.try_clone()?).stdout(port.try_clone()?);
+    if Path::new(DISK).exists() {
+        command.env(DIRECT, DISK);
+    }
+    let agent = Pid::from_child(&command.spawn()?);
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == agent => return Ok(ExitStatus::from_raw(status.as_raw())),

@@ -1,11 +1,13 @@
 //! Virtual machines: a kernel booted with this very program as its first process, which is asked as the agent of this machine is.
 
+mod batch;
 mod console;
 mod guest;
 mod initramfs;
 mod link;
 mod qemu;
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod init;
 
 use std::io;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::wire::{Answer, Hello, Request, VERSION};
+pub use batch::{Batch, on_each};
 use console::Console;
 pub use guest::Guest;
 use link::{Link, Silence};
