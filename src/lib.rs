@@ -29,6 +29,8 @@ pub mod diag;
 
 pub mod render;
 
+pub mod metal;
+
 pub mod campaign;
 pub mod cli;
 

@@ -26,7 +26,9 @@ fn kernel() -> Result<PathBuf, String> {
     let releases = std::fs::read_dir(&folder).into_iter().flatten().flatten();
     let mut kernels: Vec<_> = releases.map(|release| release.path().join("vmlinuz")).filter(|path| path.exists()).collect();
     kernels.sort();
-    kernels.pop().ok_or_else(|| format!("no kernel in {}; tools/fetch-kernels gets some, or set COWL_TEST_KERNEL", folder.display()))
+    kernels
+        .pop()
+        .ok_or_else(|| format!("no kernel in {}; tools/fetch-kernels gets some, or set COWL_TEST_KERNEL", folder.display()))
 }
 
 /// As [`kernel`]; where there is none, says so past the test harness.

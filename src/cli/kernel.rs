@@ -3,7 +3,7 @@
 use std::io;
 
 use super::args::{Kernel, KernelCommand, KernelFormat};
-use super::{Exit, Fail, Out};
+use super::{Exit, Fail, Out, metal};
 use crate::kernel::host::{Host, Start};
 
 /// Runs the command.
@@ -12,7 +12,8 @@ pub fn kernel(args: &Kernel, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), F
         KernelCommand::Agent => agent(exit),
         KernelCommand::Init => init(exit),
         KernelCommand::Probe { format } => probe(*format, out, exit),
-        KernelCommand::Run(_) | KernelCommand::Compare(_) => Ok(()),
+        KernelCommand::Run(args) => metal::on_kernel(args, false, out, exit),
+        KernelCommand::Compare(args) => metal::on_kernel(args, true, out, exit),
     }
 }
 

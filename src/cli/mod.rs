@@ -7,6 +7,7 @@ mod explain;
 mod fmt;
 mod input;
 mod kernel;
+mod metal;
 mod policies;
 mod report;
 mod run;

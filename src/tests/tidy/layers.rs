@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// May name all of [`LAYERS`] and what stands before them here; none of those names them.
-const EDGES: &[&str] = &["diag", "analysis", "render", "export", "campaign", "cli", "lsp", "wasm"];
+const EDGES: &[&str] = &["diag", "analysis", "render", "export", "metal", "campaign", "cli", "lsp", "wasm"];
 
 /// Edges and all that talks to the outside: everything else is core.
 const OUTSIDE: &[&str] = &["kernel", "cli", "lsp", "wasm", "tests"];

@@ -1,0 +1,282 @@
+//! `cowl kernel run` and `cowl kernel compare`: files in, a kernel and the engine side by side.
+
+use std::collections::BTreeMap;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::args::{KernelFormat, OnKernel};
+use super::kernel::start;
+use super::terminal::Stop;
+use super::{Exit, Fail, Out, run};
+use crate::analysis::{FileReport, Judged, Options};
+use crate::check::report::{Met, Run, Verdict};
+use crate::kernel::host::Host;
+use crate::kernel::wire::{self, Ran, Times};
+use crate::metal::ledger::{HEAD, Row};
+use crate::metal::story::{self, Comparison, Difference};
+use crate::metal::{job, judge};
+use crate::policy;
+use crate::render::words;
+
+/// What one scenario came to on the kernel.
+struct Came<'a> {
+    file: &'a FileReport,
+    judged: &'a Judged,
+    run: Run,
+    ran: Ran,
+    /// Expectations that are unmet.
+    unmet: Vec<String>,
+    compared: Comparison,
+    row: Option<Row>,
+}
+
+/// All of them.
+#[derive(Default)]
+struct Totals {
+    ran: u64,
+    skipped: BTreeMap<String, u64>,
+    unmet: u64,
+    differ: u64,
+    crashed: u64,
+    entries: usize,
+    unspecified: BTreeMap<&'static str, usize>,
+    times: Times,
+}
+
+/// Runs the commands; `compare` holds the engine's story against the kernel's.
+pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    let mut host = start()?;
+    let policy = match &args.policy {
+        Some(name) => name.clone(),
+        None => nearest(&host.hello.release)?,
+    };
+    let names = [policy.clone()];
+    let options = Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false };
+    let mut engine = Exit::default(); // What the engine came to is `cowl run`'s to say.
+    let files = run::files(&args.inputs.files, &options, false, out, &mut engine)?.unwrap_or_default();
+    if files.iter().any(FileReport::failed) {
+        exit.bad_input();
+    }
+    if args.format == KernelFormat::Text {
+        out.text(&format!("{} as {policy}\n", host.hello.release))?;
+    }
+    let (stop, start, mut totals, mut rows) = (Stop::listen(), Instant::now(), Totals::default(), Vec::new());
+    for file in &files {
+        for judged in &file.scenarios {
+            if stop.asked() {
+                exit.stopped();
+                break;
+            }
+            let came = one(&mut host, file, judged, &policy, compare)?;
+            totals.add(&came);
+            tell(&came, compare, args.format, out)?;
+            rows.extend(came.row);
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    totals.exit(exit);
+    if args.format == KernelFormat::Text {
+        out.text(&totals.text(compare))?;
+        if args.times {
+            let bare = host.bare(1000).map_err(Fail::Write)?;
+            out.text(&totals.times_text(seconds, bare))?;
+        }
+    }
+    if let Some(path) = &args.ledger {
+        keep(path, rows)?;
+    }
+    Ok(())
+}
+
+/// The policy nearest to a running release.
+fn nearest(release: &str) -> Result<String, Fail> {
+    policy::of_kernel(release).map(|named| named.name.to_owned()).ok_or_else(|| {
+        let message = format!("no policy is near to the running release {release}");
+        Fail::usage("cowl::kernel::policy", message, "name one with --policy")
+    })
+}
+
+fn one<'a>(host: &mut Host, file: &'a FileReport, judged: &'a Judged, policy: &str, compare: bool) -> Result<Came<'a>, Fail> {
+    let scenario = &judged.scenario;
+    let mut ran = host.run(&job(0, scenario, compare)).map_err(Fail::Write)?;
+    let program = judge::with_values(&scenario.program, &ran).unwrap_or_else(|why| {
+        ran.lines.clear();
+        ran.stopped = Some(wire::Stop::Crashed(why));
+        scenario.program.clone()
+    });
+    let run = judge::judge(&program, &ran);
+    let place = file.policies.iter().position(|name| name == policy);
+    let expected = place.map(|place| judge::expectations(scenario, place, &run)).unwrap_or_default();
+    let unmet = expected.iter().filter(|expected| expected.met == Met::No).map(|expected| expected.text.clone()).collect();
+    let mut came = Came { file, judged, run, ran, unmet, compared: Comparison::default(), row: None };
+    let engine = judged.report.results.first().map(|result| &result.run);
+    let engine = engine.filter(|engine| matches!(engine.verdict, Verdict::Came(_)));
+    if let (true, Some(engine), Verdict::Came(_)) = (compare, engine, &came.run.verdict) {
+        let facts = story::visible(&came.ran);
+        let (ours, theirs) = (story::of_engine(engine, &facts), story::of_kernel(&program, &came.ran, &facts));
+        came.compared = story::compare(&ours, &theirs, &story::zero_pages(engine));
+        // A ledger keeps what was seen as root: without kinds of pages a story cannot be told again.
+        came.row = facts.contains(&"kind").then(|| Row {
+            release: host.hello.release.clone(),
+            date: today(),
+            file: file.path().to_owned(),
+            scenario: scenario.name.clone(),
+            kind: judged.report.kind.clone().unwrap_or_else(|| "-".to_owned()),
+            policy: policy.to_owned(),
+            outcome: words::short_verdict(&came.run.verdict),
+            facts: facts.join(","),
+            digest: Row::digest_of(&theirs),
+        });
+    }
+    Ok(came)
+}
+
+impl Came<'_> {
+    fn crashed(&self) -> bool {
+        matches!(self.ran.stopped, Some(wire::Stop::Crashed(_)))
+    }
+
+    fn skipped(&self) -> Option<&str> {
+        match &self.run.verdict {
+            Verdict::Skip(why) if !self.crashed() => Some(why),
+            _ => None,
+        }
+    }
+}
+
+fn tell(came: &Came<'_>, compare: bool, format: KernelFormat, out: &mut Out<'_>) -> Result<(), Fail> {
+    let title = format!("{}: {}", came.file.path(), came.judged.title());
+    let word = match (&came.run.verdict, came.crashed()) {
+        (Verdict::Skip(why), true) => format!("crashed: {why}"),
+        (Verdict::Skip(why), false) => format!("SKIP {why}"),
+        (verdict, _) => words::short_verdict(verdict),
+    };
+    let line = |difference: &Difference| came.file.statement(came.judged.span(difference.pc));
+    if format == KernelFormat::Json {
+        let difference = came.compared.difference.as_ref().map(|difference| {
+            let Difference { pc, what, engine, kernel } = difference;
+            serde_json::json!({ "pc": pc.0, "line": line(difference), "what": what, "engine": engine, "kernel": kernel })
+        });
+        let told = serde_json::json!({
+            "file": came.file.path(), "scenario": came.judged.title(), "outcome": word, "unmet": came.unmet,
+            "compared": came.compared.entries, "unspecified": came.compared.unspecified, "difference": difference, "run": came.ran,
+        });
+        return out.text(&format!("{told}\n"));
+    }
+    let mut text = String::new();
+    if !compare || came.compared.difference.is_some() || !came.unmet.is_empty() || !matches!(came.run.verdict, Verdict::Came(_))
+    {
+        text += &format!("{title}: {word}\n");
+    }
+    for expected in &came.unmet {
+        text += &format!("  unmet: expect {expected}\n");
+    }
+    if let Some(violation) = came.run.violations.first().filter(|_| !came.unmet.is_empty()) {
+        text += &format!("  {}\n", violation.message);
+    }
+    if let Some(difference) = &came.compared.difference {
+        let Difference { what, engine, kernel, .. } = difference;
+        text += &format!("  after `{}`: {what}\n    engine: {engine}\n    kernel: {kernel}\n", line(difference));
+    }
+    out.text(&text)
+}
+
+impl Totals {
+    fn add(&mut self, came: &Came<'_>) {
+        match came.skipped() {
+            Some(why) => *self.skipped.entry(why.to_owned()).or_default() += 1,
+            None => self.ran += 1,
+        }
+        self.crashed += u64::from(came.crashed());
+        self.unmet += u64::from(!came.unmet.is_empty());
+        self.differ += u64::from(came.compared.difference.is_some());
+        self.entries += came.compared.entries;
+        for (why, count) in &came.compared.unspecified {
+            *self.unspecified.entry(why).or_default() += count;
+        }
+        let (sum, more) = (&mut self.times, &came.ran.times);
+        for (sum, more) in [
+            (&mut sum.read, more.read),
+            (&mut sum.start, more.start),
+            (&mut sum.ops, more.ops),
+            (&mut sum.fork, more.fork),
+            (&mut sum.mmap, more.mmap),
+            (&mut sum.messages, more.messages),
+            (&mut sum.facts, more.facts),
+            (&mut sum.end, more.end),
+        ] {
+            *sum += more;
+        }
+    }
+
+    fn exit(&self, exit: &mut Exit) {
+        if 0 < self.unmet + self.differ + self.crashed {
+            exit.unmet();
+        }
+        if 0 < self.ran {
+            exit.ran();
+        }
+    }
+
+    fn text(&self, compare: bool) -> String {
+        let mut text = format!("{} ran, {} unmet, {} crashed", self.ran, self.unmet, self.crashed);
+        if compare {
+            text += &format!(", {} differ; {} entries compared", self.differ, self.entries);
+        }
+        text += "\n";
+        for (why, count) in &self.unspecified {
+            text += &format!("{count} pages unspecified: {why}\n");
+        }
+        for (why, count) in &self.skipped {
+            text += &format!("{count} skipped: {why}\n");
+        }
+        text
+    }
+
+    fn times_text(&self, seconds: f64, bare: u64) -> String {
+        let runs = (self.ran).max(1);
+        let each = |ns: u64| ns / runs / 1000;
+        let Times { read, start, ops, fork, mmap, messages, facts, end } = self.times;
+        format!(
+            "{:.0} scenarios a second; a bare fork and exit takes {} us\n\
+             us a scenario: reading {}, first process {}, operations {} (fork {}, mmap {}), messages {}, facts {}, ending {}\n",
+            self.ran as f64 / seconds,
+            bare / 1000,
+            each(read),
+            each(start),
+            each(ops),
+            each(fork),
+            each(mmap),
+            each(messages),
+            each(facts),
+            each(end),
+        )
+    }
+}
+
+/// Puts rows into a ledger in place of older ones about the same.
+fn keep(path: &std::path::Path, rows: Vec<Row>) -> Result<(), Fail> {
+    let old = std::fs::read_to_string(path).unwrap_or_default();
+    let key = |row: &Row| (row.file.clone(), row.scenario.clone(), row.kind.clone(), row.release.clone());
+    let old = old.lines().filter_map(Row::read).filter(|row| row.release != "release");
+    let all: BTreeMap<_, _> = old.chain(rows).map(|row| (key(&row), row)).collect();
+    let text = all.values().map(|row| format!("{row}\n")).collect::<String>();
+    std::fs::write(path, format!("{HEAD}\n{text}")).map_err(Fail::Write)
+}
+
+/// The date in UTC: days since 1970 as the proleptic Gregorian calendar counts them.
+fn today() -> String {
+    let days = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let (mut year, mut left) = (1970, days);
+    while u64::from(leap(year)) + 365 <= left {
+        left -= u64::from(leap(year)) + 365;
+        year += 1;
+    }
+    let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while months[month] <= left {
+        left -= months[month];
+        month += 1;
+    }
+    format!("{year}-{:02}-{:02}", month + 1, left + 1)
+}

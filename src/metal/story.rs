@@ -1,0 +1,273 @@
+//! A run as entries that can be compared, whoever made it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::judge;
+use crate::check::report::{PageFacts, Reading, Run, Step};
+use crate::ir::Program;
+use crate::kernel::wire::{Ended, Fact, Facts, Line, Ran, Saw};
+use crate::render::words;
+use crate::types::Pc;
+
+/// Facts of a page that a kernel may be able to show, in the order in which they are told.
+pub const FACTS: &[&str] = &["value", "frame", "kind", "present", "swapped", "soft_dirty", "uffd_wp", "mapcount", "exclusive"];
+
+/// Why a page of which the engine and a kernel may say different things is not held against them.
+const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel leaves them to the next fault where nothing was \
+     ever stored in the vma (mm/memory.c, `vma_needs_copy`), and the model keeps no vmas";
+
+/// One thing that is so after a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The place of the line in the story; one that sleeps and wakes has two.
+    pub line: usize,
+    pub pc: Pc,
+    /// The page that it is about: `p.buf[0]`.
+    pub page: Option<String>,
+    /// `ended`, `reads [0]`, `exclusive`.
+    pub what: String,
+    pub says: String,
+}
+
+/// Two stories held against each other.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Comparison {
+    /// Entries that were compared.
+    pub entries: usize,
+    /// How many pages of how many lines are left open, and why.
+    pub unspecified: BTreeMap<&'static str, usize>,
+    pub difference: Option<Difference>,
+}
+
+/// Where two stories part.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    pub pc: Pc,
+    pub what: String,
+    pub engine: String,
+    pub kernel: String,
+}
+
+/// The facts that a run on a kernel could see.
+pub fn visible(ran: &Ran) -> Vec<&'static str> {
+    FACTS.iter().copied().filter(|fact| !ran.unseen.contains_key(*fact)).collect()
+}
+
+/// Whether the facts after a line can be told: not where it woke others, which go on at once on a kernel.
+fn is_still(pcs: &[u16], line: usize) -> bool {
+    pcs.get(line + 1).is_none_or(|next| pcs[line] < *next)
+}
+
+/// What the engine says.
+pub fn of_engine(run: &Run, facts: &[&str]) -> Vec<Entry> {
+    let mut told = Teller::default();
+    let pcs: Vec<u16> = run.steps.iter().map(|step| step.pc.0).collect();
+    for (line, Step { pc, ended, facts: pages, .. }) in run.steps.iter().enumerate() {
+        told.line(line, *pc);
+        told.tell("ended", ended.clone());
+        // A line that slept tells what it read when it is done.
+        for observation in run.observations.iter().filter(|observation| observation.pc == *pc && ended == "ok") {
+            told.tell(&format!("reads [{}]", observation.page), words::reading(&observation.value));
+        }
+        for (page, page_facts) in pages.iter().filter(|_| is_still(&pcs, line)) {
+            told.facts(page, engine_facts(page_facts), facts);
+        }
+    }
+    told.entries
+}
+
+/// Collects entries.
+#[derive(Default)]
+struct Teller {
+    line: usize,
+    pc: Pc,
+    entries: Vec<Entry>,
+}
+
+impl Teller {
+    fn line(&mut self, line: usize, pc: Pc) {
+        (self.line, self.pc) = (line, pc);
+    }
+
+    fn tell(&mut self, what: &str, says: String) {
+        self.entries.push(Entry { line: self.line, pc: self.pc, page: None, what: what.to_owned(), says });
+    }
+
+    fn facts(&mut self, page: &str, says: Vec<(&'static str, String)>, wanted: &[&str]) {
+        for (what, says) in says.into_iter().filter(|(fact, _)| wanted.contains(fact)) {
+            let page = Some(page.to_owned());
+            self.entries.push(Entry { line: self.line, pc: self.pc, page, what: what.to_owned(), says });
+        }
+    }
+}
+
+fn engine_facts(facts: &PageFacts) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    if let Some(value) = facts.value.as_ref().filter(|_| facts.present) {
+        told.push(("value", words::reading(value)));
+    }
+    told.push(("frame", facts.frame.clone().unwrap_or_else(|| "none".to_owned())));
+    told.push(("kind", facts.kind.to_owned()));
+    for (name, is) in
+        [("present", facts.present), ("swapped", facts.swapped), ("soft_dirty", facts.soft_dirty), ("uffd_wp", facts.uffd_wp)]
+    {
+        told.push((name, is.to_string()));
+    }
+    told.push(("mapcount", facts.mapcount.to_string()));
+    told.push(("exclusive", facts.exclusive.to_string()));
+    told
+}
+
+/// What a kernel says. `program` is that of [`judge::with_values`].
+pub fn of_kernel(program: &Program, ran: &Ran, facts: &[&str]) -> Vec<Entry> {
+    let mut told = Teller::default();
+    let pcs: Vec<u16> = ran.lines.iter().map(|line| line.pc).collect();
+    for (nth, line) in ran.lines.iter().enumerate() {
+        told.line(nth, Pc(line.pc));
+        told.tell("ended", ended(line));
+        for (page, saw) in line.seen.iter().enumerate().filter(|_| line.ended == Ended::Ok) {
+            if let Some(reading) = Reading::of(program, judge::seen(program, saw)) {
+                told.tell(&format!("reads [{page}]"), words::reading(&reading));
+            }
+        }
+        for (page, page_facts) in line.facts.iter().filter(|_| is_still(&pcs, nth)) {
+            told.facts(page, kernel_facts(program, page_facts), facts);
+        }
+    }
+    told.entries
+}
+
+fn ended(line: &Line) -> String {
+    match &line.ended {
+        Ended::Ok => "ok".to_owned(),
+        Ended::Fails(name) => format!("fails {name}"),
+        Ended::Event(name) => format!("event {name}"),
+    }
+}
+
+fn known<T>(fact: &Option<Fact<T>>) -> Option<&T> {
+    match fact {
+        Some(Fact::Observed(value) | Fact::Inferred(value)) => Some(value),
+        Some(Fact::Unseen(_)) | None => None,
+    }
+}
+
+fn kernel_facts(program: &Program, facts: &Facts) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    let value = known(&facts.value).and_then(|words| Reading::of(program, judge::seen(program, &Saw::Words(words.clone()))));
+    told.extend(value.map(|value| ("value", words::reading(&value))));
+    told.extend(known(&facts.frame).map(|frame| ("frame", frame.clone().unwrap_or_else(|| "none".to_owned()))));
+    told.extend(known(&facts.kind).map(|kind| ("kind", kind.clone())));
+    for (name, fact) in [
+        ("present", &facts.present),
+        ("swapped", &facts.swapped),
+        ("soft_dirty", &facts.soft_dirty),
+        ("uffd_wp", &facts.uffd_wp),
+    ] {
+        told.extend(known(fact).map(|is| (name, is.to_string())));
+    }
+    told.extend(known(&facts.mapcount).map(|count| ("mapcount", count.to_string())));
+    told.extend(known(&facts.exclusive).map(|is| ("exclusive", is.to_string())));
+    told
+}
+
+/// The kind that a story says a page to be after a line.
+fn kinds(told: &[Entry]) -> BTreeMap<(usize, &str), &str> {
+    let kinds = told.iter().filter(|entry| entry.what == "kind");
+    kinds.filter_map(|entry| Some(((entry.line, entry.page.as_deref()?), entry.says.as_str()))).collect()
+}
+
+/// A page after a line.
+pub type At = (usize, String);
+
+/// Where the engine maps the zero page.
+pub fn zero_pages(run: &Run) -> BTreeSet<At> {
+    let lines = run.steps.iter().enumerate();
+    let pages = lines.flat_map(|(line, step)| step.facts.iter().map(move |(page, facts)| (line, page, facts)));
+    pages.filter(|(_, _, facts)| facts.kind == "zero").map(|(line, page, _)| (line, page.clone())).collect()
+}
+
+/// Holds two stories against each other; `zero` is where the engine maps the zero page.
+pub fn compare(engine: &[Entry], kernel: &[Entry], zero: &BTreeSet<At>) -> Comparison {
+    let at = |entry: &Entry| entry.page.clone().map(|page| (entry.line, page));
+    let absent = kernel.iter().filter(|entry| entry.what == "present" && entry.says == "false").filter_map(at);
+    let open: BTreeSet<At> = absent.filter(|at| zero.contains(at)).collect();
+    let is_open = |entry: &&Entry| at(entry).is_some_and(|at| open.contains(&at));
+    let engine: Vec<&Entry> = engine.iter().filter(|entry| !is_open(entry)).collect();
+    let kernel: Vec<&Entry> = kernel.iter().filter(|entry| !is_open(entry)).collect();
+    let unspecified = if open.is_empty() { BTreeMap::new() } else { BTreeMap::from([(ZERO_PTES, open.len())]) };
+    Comparison { entries: kernel.len(), unspecified, difference: difference(&engine, &kernel) }
+}
+
+/// The first entry in which two stories part.
+fn difference(engine: &[&Entry], kernel: &[&Entry]) -> Option<Difference> {
+    let at = engine.iter().zip(kernel).position(|(a, b)| a != b).unwrap_or(engine.len().min(kernel.len()));
+    let (a, b) = (engine.get(at), kernel.get(at));
+    let first = a.or(b)?;
+    let name = |entry: &Entry| match &entry.page {
+        Some(page) => format!("{page} {}", entry.what),
+        None => entry.what.clone(),
+    };
+    let says = |entry: Option<&&Entry>| match entry {
+        Some(entry) if (entry.line, name(entry)) == (first.line, name(first)) => entry.says.clone(),
+        Some(entry) => format!("nothing of it, but of instruction {}: {} {}", entry.pc.0, name(entry), entry.says),
+        None => "nothing any more".to_owned(),
+    };
+    Some(Difference { pc: first.pc, what: name(first), engine: says(a), kernel: says(b) })
+}
+
+/// A number for a story: FNV-1a over its lines. Of pages without anything of their own it says no more than that.
+pub fn digest(told: &[Entry]) -> u64 {
+    let kinds = kinds(told);
+    let is_bare = |entry: &&Entry| {
+        let kind = entry.page.as_deref().and_then(|page| kinds.get(&(entry.line, page)));
+        !kind.is_some_and(|kind| ["zero", "none"].contains(kind))
+    };
+    let lines = told
+        .iter()
+        .filter(is_bare)
+        .map(|entry| format!("{} {} {} {}\n", entry.pc.0, entry.page.as_deref().unwrap_or("-"), entry.what, entry.says));
+    let bytes = lines.flat_map(String::into_bytes);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn story(says: &[(usize, &str, &str, &str)]) -> Vec<Entry> {
+        let entry = |(line, page, what, says): &(usize, &str, &str, &str)| Entry {
+            line: *line,
+            pc: Pc(*line as u16),
+            page: (!page.is_empty()).then(|| (*page).to_owned()),
+            what: (*what).to_owned(),
+            says: (*says).to_owned(),
+        };
+        says.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn the_first_entry_that_differs_is_told_with_both_sides() {
+        let ours = story(&[(0, "", "ended", "ok"), (0, "p.buf[0]", "exclusive", "true"), (1, "", "ended", "ok")]);
+        let theirs = story(&[(0, "", "ended", "ok"), (0, "p.buf[0]", "exclusive", "false"), (1, "", "ended", "fails EIO")]);
+        let found = compare(&ours, &theirs, &BTreeSet::new()).difference.expect("they differ");
+        assert_eq!((&*found.what, &*found.engine, &*found.kernel), ("p.buf[0] exclusive", "true", "false"));
+        assert_eq!(compare(&ours, &ours, &BTreeSet::new()).difference, None);
+        let found = compare(&ours, &ours[..2], &BTreeSet::new()).difference.expect("one ends early");
+        assert_eq!((&*found.engine, &*found.kernel), ("ok", "nothing any more"));
+        assert_ne!(digest(&ours), digest(&theirs));
+    }
+
+    #[test]
+    fn an_open_question_is_counted_and_hides_nothing_else() {
+        let page =
+            |kind, present| vec![(2, "c.buf[0]", "kind", kind), (2, "c.buf[0]", "present", present), (2, "", "ended", "ok")];
+        let (ours, theirs) = (story(&page("zero", "true")), story(&page("none", "false")));
+        let zero = BTreeSet::from([(2, "c.buf[0]".to_owned())]);
+        let compared = compare(&ours, &theirs, &zero);
+        assert_eq!((compared.difference, compared.unspecified.len(), compared.entries), (None, 1, 1));
+        assert_eq!(digest(&ours), digest(&theirs));
+        let (ours, theirs) = (story(&page("anon", "true")), story(&page("none", "false")));
+        assert!(compare(&ours, &theirs, &BTreeSet::new()).difference.is_some());
+    }
+}
