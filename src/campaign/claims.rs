@@ -190,7 +190,8 @@ mod tests {
         let mut lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         for _ in 0..=dice.below(4) {
             let (a, b) = (dice.below(lines.len()), dice.below(lines.len()));
-            let Some(at) = lines.get(a).map(|line| dice.below(line.len())) else { continue };
+            let Some(line) = lines.get(a).filter(|line| !line.is_empty()) else { continue };
+            let at = dice.below(line.len());
             match dice.below(7) {
                 0 => lines.swap(a, b),
                 1 => drop(lines.remove(a)),

@@ -153,7 +153,7 @@ fn closed_enums(sources: &[Source]) -> Vec<Enum> {
 }
 
 /// Where a new operation or a new answer must not fall through unseen.
-const CLOSED: &[&str] = &["engine", "ideal", "printer", "export", "kernel"];
+const CLOSED: &[&str] = &["engine", "ideal", "printer"];
 
 fn wildcards(sources: &[Source], enums: &[Enum]) -> Vec<String> {
     let mut complaints = Vec::new();
