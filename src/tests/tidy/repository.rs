@@ -155,3 +155,23 @@ fn every_snapshot_is_of_something_and_every_scenario_has_one() {
     let named = "---\nsource: src/x.rs\n---\n";
     assert_eq!(lonely_snapshots(&[("tests/snapshots/x.snap", named)]).len(), 1);
 }
+
+/// What a manifest depends on and the fuzz package's lock file does not know that the tool depends on.
+fn unknown_to_the_fuzz_lock(manifest: &str, lock: &str) -> Vec<String> {
+    let section = manifest.split("\n[").find_map(|section| section.strip_prefix("dependencies]"));
+    let names = section.unwrap_or_default().lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.trim());
+    let package = lock.split("[[package]]").find(|package| package.trim_start().starts_with("name = \"cowl\"\n"));
+    let known: Vec<&str> = package.unwrap_or_default().split('"').collect();
+    let is_known = |name: &str| known.iter().any(|word| *word == name || word.starts_with(&format!("{name} ")));
+    let unknown = names.filter(|name| !name.starts_with('#') && !is_known(name));
+    unknown.map(|name| format!("fuzz/Cargo.lock does not know `{name}`; run `cargo metadata` in fuzz/")).collect()
+}
+
+#[test]
+fn the_fuzz_packages_lock_file_is_current() {
+    let text = |path| read(path).unwrap_or_else(|| panic!("{path} is text"));
+    none(unknown_to_the_fuzz_lock(&text("Cargo.toml"), &text("fuzz/Cargo.lock")));
+    let manifest = "[package]\nname = \"cowl\"\n[dependencies]\nclap = { version = \"4\" }\nserde = \"1\"\n[dev-dependencies]\nx = \"1\"\n";
+    let lock = "[[package]]\nname = \"cowl\"\nversion = \"0.1.0\"\ndependencies = [\n \"clap\",\n]\n";
+    assert_eq!(unknown_to_the_fuzz_lock(manifest, lock).len(), 1);
+}
