@@ -38,8 +38,27 @@ pub struct FileReport {
 pub struct Judged {
     pub scenario: Scenario,
     pub report: ScenarioReport,
-    /// For each policy under which nothing went wrong: how it decided where another policy went wrong.
-    pub contrasts: Vec<Option<(Pc, Decision)>>,
+    /// For each policy whose run names no decision itself: where it parted from one that ended otherwise.
+    pub contrasts: Vec<Option<Contrast>>,
+}
+
+/// Where two runs of a scenario parted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contrast {
+    /// The instruction.
+    pub pc: Pc,
+    pub what: Parting,
+}
+
+/// How two runs parted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Parting {
+    /// This was decided here and not in the other run.
+    Decided(Decision),
+    /// The other run took a page fault here.
+    NoFault,
+    /// The other run had something to decide here.
+    Nothing,
 }
 
 /// What is wanted of a file.
@@ -232,17 +251,23 @@ fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: 
     judged
 }
 
-/// Where one policy went wrong by a decision, where did those part from it under which all went well?
+/// Where runs whose end names no decision parted from one that ended otherwise: those that went well from the first that went
+/// wrong by a decision, those that went wrong from the first that went well.
 fn contrasts(judged: &mut Judged, all: &[(&str, Policy)], asked: &[usize]) {
-    let decided = |result: &PolicyResult| result.run.violations.first().is_some_and(|violation| violation.decision.is_some());
-    let Some(wrong) = judged.report.results.iter().position(decided) else { return };
     if CONTRAST_PAGES_MAX < judged.scenario.program.pages {
         return;
     }
     let told = |place: usize| judge(&judged.scenario, Under { policy: &all[asked[place]].1, index: asked[place] }, true);
-    let wrong = told(wrong);
-    let parted =
-        |(place, result): (usize, &PolicyResult)| if went_well(&result.run) { parting(&wrong, &told(place)) } else { None };
+    let first = |wanted: fn(&Run) -> bool| judged.report.results.iter().position(|result| wanted(&result.run)).map(told);
+    let went_wrong = |run: &Run| !run.violations.is_empty();
+    let (Some(wrong), Some(well)) = (first(names_decision).or_else(|| first(went_wrong)), first(went_well)) else { return };
+    let parted = |(place, result): (usize, &PolicyResult)| match &result.run {
+        run if went_well(run) => parting(&told(place), &wrong),
+        run if went_wrong(run) && !names_decision(run) => {
+            parting(&told(place), &well).filter(|contrast| matches!(contrast.what, Parting::Decided(_)))
+        }
+        _ => None,
+    };
     judged.contrasts = judged.report.results.iter().enumerate().map(parted).collect();
 }
 
@@ -250,13 +275,23 @@ fn went_well(run: &Run) -> bool {
     run.violations.is_empty() && matches!(run.verdict, Verdict::Came(_))
 }
 
-/// The first decision that `well` made otherwise than `wrong`: another rule was asked, or the same one said something else.
-fn parting(wrong: &Run, well: &Run) -> Option<(Pc, Decision)> {
+fn names_decision(run: &Run) -> bool {
+    run.violations.first().is_some_and(|violation| violation.decision.is_some())
+}
+
+/// The first decision of `here` that `there` made otherwise: another rule was asked, or the same one said something else.
+fn parting(here: &Run, there: &Run) -> Option<Contrast> {
     let alike = |a: &Decision, b: &Decision| (a.rule, a.verdict) == (b.rule, b.verdict);
-    well.steps.iter().zip(&wrong.steps).find_map(|(well, wrong)| {
-        let mut others = wrong.decisions.iter();
-        let other = well.decisions.iter().find(|decision| !others.next().is_some_and(|other| alike(decision, other)))?;
-        Some((well.pc, other.clone()))
+    here.steps.iter().zip(&there.steps).find_map(|(here, there)| {
+        let mut others = there.decisions.iter();
+        let other = here.decisions.iter().find(|decision| !others.next().is_some_and(|other| alike(decision, other)));
+        let what = match other {
+            Some(decision) => Parting::Decided(decision.clone()),
+            None if there.decisions.len() <= here.decisions.len() => return None,
+            None if here.faults < there.faults => Parting::NoFault,
+            None => Parting::Nothing,
+        };
+        Some(Contrast { pc: here.pc, what })
     })
 }
 

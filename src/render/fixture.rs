@@ -1,6 +1,6 @@
 //! A report made by hand: what rendering is tested on without running anything.
 
-use crate::analysis::{FileReport, Judged};
+use crate::analysis::{Contrast, FileReport, Judged, Parting};
 use crate::check::report::*;
 use crate::diag::Source;
 use crate::ir::{Actor, Instr, Op, Outcome, Program, Scenario};
@@ -120,7 +120,7 @@ fn scenario() -> Scenario {
 /// The scenario under policies with these runs.
 pub fn file(results: Vec<(&str, Run, Vec<Expected>)>) -> FileReport {
     let scenario = scenario();
-    let copied = (Pc(0), decision("copy", "other references", "ref1"));
+    let copied = Contrast { pc: Pc(0), what: Parting::Decided(decision("copy", "other references", "ref1")) };
     let contrast = |run: &Run| (run.verdict == Verdict::Came(Outcome::Ok)).then(|| copied.clone());
     let contrasts = results.iter().map(|(_, run, _)| contrast(run)).collect();
     let results =

@@ -35,10 +35,10 @@ pub enum Tone {
 /// A space at which no line ends.
 const NO_BREAK: char = '\u{a0}';
 
-/// `mapcount 1` and `knob = value` stay on one line.
+/// `mapcount 1` and `knob = value` stay on one line, and no line begins with `|`.
 fn keep_together(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for (place, word) in text.replace(" = ", "\u{a0}=\u{a0}").split(' ').enumerate() {
+    for (place, word) in text.replace(" = ", "\u{a0}=\u{a0}").replace(" | ", "\u{a0}| ").split(' ').enumerate() {
         let number = word.trim_end_matches([',', ';', ')', ':']);
         let number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         match (place, number) {

@@ -20,8 +20,8 @@ pub fn compress(asked: &[String], members: &[usize], releases: &[String]) -> Str
         .into_iter()
         .map(|(first, last)| match (first == last, place(first) == Some(0), place(last) == newest) {
             (true, ..) => asked[first].clone(),
-            (false, true, _) => format!("..{}", asked[last]),
-            (false, false, true) => format!("{}..", asked[first]),
+            (false, _, true) => format!("{}..", asked[first]),
+            (false, true, false) => format!("..{}", asked[last]),
             (false, false, false) => format!("{}..{}", asked[first], asked[last]),
         })
         .collect();
@@ -46,7 +46,7 @@ mod tests {
         check(&[1, 2, 3], "5.8..5.11");
         check(&[0, 2, 3, 4, 6], "5.7, 5.9.., mine");
         check(&[3, 5, 6], "5.11, stable, mine");
-        check(&[0, 1, 2, 3, 4], "..5.12");
+        check(&[0, 1, 2, 3, 4], "5.7..");
         check(&[0, 1, 2, 3, 4, 5, 6], "all");
     }
 

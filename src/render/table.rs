@@ -1,9 +1,11 @@
 //! The table of verdicts: a block for each scenario, a row for each group of policies that agree.
 
+use std::borrow::Cow;
+
 use super::look::{Look, Tone};
 use super::ranges::compress;
 use super::words;
-use crate::analysis::{FileReport, Judged};
+use crate::analysis::{FileReport, Judged, Parting};
 use crate::check::report::{Met, PolicyResult, Verdict, Violation};
 use crate::trace::Decision;
 use crate::types::{Pc, Span};
@@ -24,7 +26,7 @@ struct Row<'a> {
 /// The decision a row rests on, and every value of its knob under which it fell alike.
 struct Why<'a> {
     pc: Pc,
-    decision: &'a Decision,
+    what: Cow<'a, Parting>,
     values: Vec<&'static str>,
 }
 
@@ -91,10 +93,10 @@ fn rows(judged: &Judged) -> Vec<Row<'_>> {
         match rows.iter_mut().find(|row| same_result(row.result, result) && same_why(row.why.as_ref(), why.as_ref())) {
             Some(row) => {
                 row.members.push(place);
-                if let (Some(into), Some(why)) = (&mut row.why, why)
-                    && !into.values.contains(&why.decision.value)
-                {
-                    into.values.push(why.decision.value);
+                let new = why.into_iter().flat_map(|why| why.values);
+                for value in new.collect::<Vec<_>>() {
+                    let values = row.why.as_mut().map(|why| &mut why.values);
+                    values.into_iter().filter(|values| !values.contains(&value)).for_each(|values| values.push(value));
                 }
             }
             None => rows.push(Row { members: vec![place], result, why }),
@@ -105,16 +107,24 @@ fn rows(judged: &Judged) -> Vec<Row<'_>> {
 
 fn why<'a>(judged: &'a Judged, place: usize, result: &'a PolicyResult) -> Option<Why<'a>> {
     let own = result.run.violations.first().and_then(|violation| violation.decision.as_ref());
-    let contrast = || judged.contrasts.get(place).and_then(Option::as_ref);
-    let (pc, decision) = if result.run.violations.is_empty() { contrast()? } else { own? };
-    Some(Why { pc: *pc, decision, values: vec![decision.value] })
+    let (pc, what) = match (own, judged.contrasts.get(place)) {
+        (Some((pc, decision)), _) => (*pc, Cow::Owned(Parting::Decided(decision.clone()))),
+        (None, Some(Some(contrast))) => (contrast.pc, Cow::Borrowed(&contrast.what)),
+        (None, _) => return None,
+    };
+    let values = if let Parting::Decided(decision) = &*what { vec![decision.value] } else { Vec::new() };
+    Some(Why { pc, what, values })
 }
 
 fn same_why(a: Option<&Why<'_>>, b: Option<&Why<'_>>) -> bool {
+    let alike = |a: &Decision, b: &Decision| Decision { value: b.value, ..telling(a) } == telling(b);
     match (a, b) {
-        (Some(a), Some(b)) => a.pc == b.pc && Decision { value: b.decision.value, ..a.decision.clone() } == *b.decision,
+        (Some(a), Some(b)) if a.pc == b.pc => match (&*a.what, &*b.what) {
+            (Parting::Decided(a), Parting::Decided(b)) => alike(a, b),
+            (a, b) => a == b,
+        },
         (None, None) => true,
-        _ => false,
+        (Some(_), _) | (None, Some(_)) => false,
     }
 }
 
@@ -204,6 +214,12 @@ impl Detail {
     }
 }
 
+/// The decision with those of its operands that say something: counts, and flags that are set. The rest is in the story.
+fn telling(decision: &Decision) -> Decision {
+    let says = |(name, number): &(&str, u32)| *number != 0 || name.ends_with("count");
+    Decision { operands: decision.operands.iter().copied().filter(says).collect(), ..decision.clone() }
+}
+
 fn details(file: &FileReport, judged: &Judged, row: &Row<'_>) -> Vec<Detail> {
     let result = row.result;
     let mut details = Vec::new();
@@ -211,7 +227,11 @@ fn details(file: &FileReport, judged: &Judged, row: &Row<'_>) -> Vec<Detail> {
         details.push(Detail { line: String::new(), statement: String::new(), text: reason.clone(), tone: Tone::Dim });
     }
     if let Some(why) = &row.why {
-        let text = words::decision_under(why.decision, &why.values);
+        let text = match &*why.what {
+            Parting::Decided(decision) => words::decision_under(&telling(decision), &why.values),
+            Parting::NoFault => "no page fault".to_owned(),
+            Parting::Nothing => "nothing is to be decided here".to_owned(),
+        };
         details.push(Detail::at(file, judged.span(why.pc), text, Tone::Plain));
     }
     for violation in result.run.violations.iter().take(VIOLATIONS_MAX) {
