@@ -188,7 +188,11 @@ impl<'a> Judge<'a> {
 
     fn end_violation(&mut self, pc: Pc, end: End) {
         let Some(Unkept { outcome, invariant, message }) = self.beside.unannounced(pc, end) else { return };
-        let decision = blame::last_decision(&self.events, pc).map(|(pc, decision)| (pc, decision.clone()));
+        let own = blame::last_decision(&self.events, pc);
+        let area = self.program().code[pc.idx()].op.area();
+        let before = || area.and_then(|area| blame::last_decision_about(&self.events, area));
+        let decision = if outcome == Outcome::Missed { own.or_else(before) } else { own };
+        let decision = decision.map(|(pc, decision)| (pc, decision.clone()));
         self.violation(Violation { outcome, invariant, pc, decision, message });
     }
 

@@ -98,10 +98,14 @@ fn wp_facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpFa
     }
 }
 
+/// What K18 says of a page.
+fn would_wp<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpVerdict {
+    decide_wp_pinned(cx.policy.wp_pinned, &wp_facts(cx, proc, vpn))
+}
+
 /// Asks K18 about a page; recorded where the page is pinned.
 fn wp_verdict<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpVerdict {
-    let (facts, knob) = (wp_facts(cx, proc, vpn), cx.policy.wp_pinned);
-    let verdict = decide_wp_pinned(knob, &facts);
+    let (facts, knob, verdict) = (wp_facts(cx, proc, vpn), cx.policy.wp_pinned, would_wp(cx, proc, vpn));
     record(cx, proc, vpn, &facts, ("prot::decide_wp_pinned", "wp_pinned", knob.into(), verdict));
     verdict
 }
@@ -126,10 +130,11 @@ fn record<B: Size, S: Sink>(
     cx.decided(proc, vpn, target, Ruling { rule, knob, value, verdict: verdict.into(), reason, operands: &operands });
 }
 
-/// Whether some page of the range refuses to be write-protected.
+/// Whether some page of the range refuses to be write-protected; the first is recorded.
 fn any_refuses<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> bool {
     let area = cx.area();
-    area.pages().any(|vpn| wp_verdict(cx, area.proc, vpn) == WpVerdict::Refuse)
+    let refuses = area.pages().find(|vpn| would_wp(cx, area.proc, *vpn) == WpVerdict::Refuse);
+    refuses.is_some_and(|vpn| wp_verdict(cx, area.proc, vpn) == WpVerdict::Refuse)
 }
 
 /// mprotect, page by page under mmap_lock held for writing.
