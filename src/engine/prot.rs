@@ -201,9 +201,26 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
     // vm_page_prot of a shared mapping whose stores nobody tracks has the write bit: no upgrade is needed there.
     let by_page_prot = shared && !soft_dirty_wants_fault && slot.pte.target != Target::Zero;
     let may = slot.vma.flags.contains(VmaFlags::WRITE) && !fault_wanted;
-    if may && (by_page_prot || decide_upgrade(cx.policy.prot_upgrade, &facts)) {
+    if may && (by_page_prot || upgrades(cx, proc, vpn, &facts)) {
         cx.st.slot_mut(proc, vpn).pte.flags.insert(PteFlags::WRITE);
     }
+}
+
+/// Asks K19 about a page; recorded where there is one.
+fn upgrades<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, facts: &UpgradeFacts) -> bool {
+    let (target, knob) = (cx.st.pte(proc, vpn).target, cx.policy.prot_upgrade);
+    let upgrades = decide_upgrade(knob, facts);
+    if target.pfn().is_some() {
+        let (verdict, reason) = match upgrades {
+            true => ("upgrade", "nothing is left for a write fault to decide"),
+            false => ("leave", "a write fault is to decide"),
+        };
+        let operands =
+            [("exclusive", facts.anon_exclusive.into()), ("dirty", facts.dirty.into()), ("shared", facts.shared.into())];
+        let (rule, knob, value) = ("prot::decide_upgrade", "prot_upgrade", knob.into());
+        cx.decided(proc, vpn, target, Ruling { rule, knob, value, verdict, reason, operands: &operands });
+    }
+    upgrades
 }
 
 /// UFFDIO_REGISTER for write-protection.
