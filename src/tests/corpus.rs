@@ -38,9 +38,10 @@ fn named() -> insta::Settings {
 
 /// `corpus/fork/a-b.cow` has the snapshot `fork__a-b.snap`.
 fn snapshot_name(path: &Path) -> String {
-    let below = path.components().skip_while(|part| part.as_os_str() != "corpus").skip(1);
-    let parts: Vec<_> = below.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-    parts.join("__").trim_end_matches(".cow").to_owned()
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    // The last, for the repository itself may lie in a folder of that name.
+    let below = parts.iter().rposition(|part| part == "corpus").map_or(0, |corpus| corpus + 1);
+    parts[below..].join("__").trim_end_matches(".cow").to_owned()
 }
 
 /// What one file came to.
@@ -153,5 +154,5 @@ fn a_page_reads_as_a_line() {
 
 #[test]
 fn a_snapshot_is_named_for_its_file() {
-    assert_eq!(snapshot_name(Path::new("/x/corpus/fork/a-b.cow")), "fork__a-b");
+    assert_eq!(snapshot_name(Path::new("/corpus/x/corpus/fork/a-b.cow")), "fork__a-b");
 }
