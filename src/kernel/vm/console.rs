@@ -7,8 +7,8 @@ use std::thread;
 
 /// Bytes that are kept.
 const KEPT_MAX: usize = 16 << 10;
-/// Lines that a message shows.
-const LINES_MAX: usize = 12;
+/// Lines that a message shows: a panic is told at the head of its trace.
+const LINES_MAX: usize = 40;
 
 /// A console that is being read.
 #[derive(Debug)]
