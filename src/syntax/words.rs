@@ -59,13 +59,23 @@ impl<'a> Statement<'a> {
         Statement { align, lead: writer.lead, rest: writer.rest }
     }
 
-    /// Puts another statement behind it.
+    /// Puts another statement behind it, in the same line: its lists are not broken any more.
     pub fn append(&mut self, other: &Statement<'a>) {
         self.rest.push(Bit::Lead(other.lead.clone()));
         if !other.lead.is_empty() && !other.rest.is_empty() {
             self.rest.push(Bit::Text(" "));
         }
         self.rest.extend(other.rest.iter().cloned());
+        self.unbreak();
+    }
+
+    /// Makes a plain blank of each place where a list could be broken.
+    fn unbreak(&mut self) {
+        for bit in &mut self.rest {
+            if let Bit::Entry { .. } = bit {
+                *bit = Bit::Text(" ");
+            }
+        }
     }
 
     /// Columns it takes where nothing is padded or broken.

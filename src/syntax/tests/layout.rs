@@ -97,6 +97,9 @@ fn a_long_line_is_broken_behind_a_comma_and_a_long_block_into_lines() {
     let laid = laid_out(&format!("scenario a {{ p: x ; expect ok on {long} }}"));
     assert_eq!(laid.lines().next(), Some("scenario a {"));
     assert!(laid.lines().all(|line| line.len() <= crate::syntax::WIDTH_MAX), "{laid}");
+    // A joined line is not broken: once broken it could not be joined again.
+    let joined = format!("expect ok on {} ; p: write b 1", ["linux-5.8"; 8].join(", "));
+    assert_eq!(laid_out(&format!("scenario a {{\n{joined}\nexpect never copies 2 on all\n}}")).lines().count(), 4);
     let statements = ["p: write buf 1"; 12].join(" ; ");
     assert_eq!(laid_out(&format!("scenario a {{\n{statements}\n}}")).lines().count(), 14);
 }
