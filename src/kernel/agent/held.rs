@@ -58,7 +58,7 @@ impl Held {
         match self {
             Held::Ring(ring) => {
                 for (nth, page) in pages.iter_mut().enumerate() {
-                    ring.to_file(start + nth, device.as_fd())?;
+                    ring.copy_to_file(start + nth, device.as_fd())?;
                     read_at(device, &mut page[..], 0)?;
                 }
             }
@@ -93,7 +93,7 @@ impl Held {
             Held::Pipe { .. } => Err(io::Error::from_raw_os_error(libc::EINVAL)),
             Held::Ring(ring) => {
                 rustix::io::pwrite(device, bytes, offset as u64)?;
-                ring.from_file(page, offset..offset + bytes.len(), device.as_fd())
+                ring.fill_from_file(page, offset..offset + bytes.len(), device.as_fd())
             }
         }
     }

@@ -29,7 +29,7 @@ impl Stretch {
     /// # Panics
     /// With `cowl bug:` outside of the [`ARENA`].
     pub fn new(at: usize, len: usize) -> Self {
-        let end = at.checked_add(len).unwrap_or(usize::MAX);
+        let end = at.saturating_add(len);
         assert!(ARENA.start <= at && end <= ARENA.end, "cowl bug: {at:#x} + {len:#x} lies outside the arena");
         Self { at, len }
     }
@@ -370,7 +370,7 @@ impl Ring {
     ///
     /// # Errors
     /// Of the call or of the transfer.
-    pub fn to_file(&mut self, page: usize, file: BorrowedFd<'_>) -> io::Result<()> {
+    pub fn copy_to_file(&mut self, page: usize, file: BorrowedFd<'_>) -> io::Result<()> {
         let (at, fd) = (self.place(page), types::Fd(file.as_raw_fd()));
         self.transfer(&opcode::WriteFixed::new(fd, at.cast_const(), PAGE as u32, 0).offset(0).build())
     }
@@ -379,7 +379,7 @@ impl Ring {
     ///
     /// # Errors
     /// As [`Ring::to_file`].
-    pub fn from_file(&mut self, page: usize, bytes: Range<usize>, file: BorrowedFd<'_>) -> io::Result<()> {
+    pub fn fill_from_file(&mut self, page: usize, bytes: Range<usize>, file: BorrowedFd<'_>) -> io::Result<()> {
         let (at, fd) = (self.place(page), types::Fd(file.as_raw_fd()));
         let len = bytes.len() as u32;
         self.transfer(&opcode::ReadFixed::new(fd, at.wrapping_add(bytes.start), len, 0).offset(bytes.start as u64).build())

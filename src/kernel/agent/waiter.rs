@@ -60,10 +60,11 @@ impl Waiter<'_> {
             }
             for (nth, fd) in uffds.iter().enumerate() {
                 let mut message = [0; 32];
-                if ready(nth + 2) && rustix::io::read(fd, &mut message[..]) == Ok(32) {
-                    if let Some(at) = uffd_event(&message) {
-                        return Ok((Came::Stopped { at }, handed));
-                    }
+                if ready(nth + 2)
+                    && rustix::io::read(fd, &mut message[..]) == Ok(32)
+                    && let Some(at) = uffd_event(&message)
+                {
+                    return Ok((Came::Stopped { at }, handed));
                 }
             }
             if ready(1) {
