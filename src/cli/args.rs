@@ -214,6 +214,9 @@ pub enum KernelCommand {
         /// How to say it
         #[arg(long, short, default_value = "text", value_name = "FORMAT")]
         format: KernelFormat,
+        /// Not the running kernel but this one, a vmlinuz, in a virtual machine
+        #[arg(long, value_name = "VMLINUZ", value_hint = ValueHint::FilePath)]
+        kernel: Option<PathBuf>,
     },
     /// Run scenarios on the running kernel and judge them by what was promised
     Run(OnKernel),
@@ -246,6 +249,12 @@ pub struct OnKernel {
     /// Say where the time went
     #[arg(long)]
     pub times: bool,
+    /// Not on the running kernel but on this one, a vmlinuz, in a virtual machine; may be given again, for a table
+    #[arg(long = "kernel", value_name = "VMLINUZ", value_hint = ValueHint::FilePath)]
+    pub kernels: Vec<PathBuf>,
+    /// How many virtual machines at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub jobs: u8,
 }
 
 /// How results of real kernels are said.
@@ -255,4 +264,6 @@ pub enum KernelFormat {
     Text,
     /// A JSON object for each scenario, one a line
     Json,
+    /// The kernel's test format; with `--kernel`
+    Ktap,
 }

@@ -1,17 +1,20 @@
 //! `cowl kernel`: real kernels.
 
 use std::io;
+use std::path::Path;
 
 use super::args::{Kernel, KernelCommand, KernelFormat};
-use super::{Exit, Fail, Out, metal};
+use super::{Exit, Fail, Out, metal, report};
 use crate::kernel::host::{Host, Start};
+use crate::kernel::vm;
+use crate::kernel::wire::Hello;
 
 /// Runs the command.
 pub fn kernel(args: &Kernel, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     match &args.what {
         KernelCommand::Agent => agent(exit),
         KernelCommand::Init => init(exit),
-        KernelCommand::Probe { format } => probe(*format, out, exit),
+        KernelCommand::Probe { format, kernel } => probe(*format, kernel.as_deref(), out, exit),
         KernelCommand::Run(args) => metal::on_kernel(args, false, out, exit),
         KernelCommand::Compare(args) => metal::on_kernel(args, true, out, exit),
     }
@@ -42,7 +45,6 @@ fn no_agent(error: io::Error) -> Fail {
 /// The first process of a virtual machine.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn init(exit: &mut Exit) -> Result<(), Fail> {
-    use crate::kernel::vm;
     if !vm::init::is_first() {
         let help = "it is what `--kernel` starts inside a machine; there is nothing to call by hand";
         return Err(Fail::usage("cowl::usage::init", "this process is not the first of a virtual machine", help));
@@ -57,17 +59,30 @@ fn init(exit: &mut Exit) -> Result<(), Fail> {
     agent(exit)
 }
 
-fn probe(format: KernelFormat, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
-    let host = start()?;
+/// What an agent greets with, here or in a virtual machine.
+fn greeting(kernel: Option<&Path>) -> Result<Option<Hello>, Fail> {
+    let Some(kernel) = kernel else { return Ok(Some(start()?.hello.clone())) };
+    match vm::Machine::boot(kernel, &vm::Options::default()) {
+        Ok((_, hello)) => Ok(Some(hello)),
+        Err(vm::Failed::NoQemu) => {
+            report::complain(&format!("SKIP {}: {}\n", kernel.display(), vm::Failed::NoQemu));
+            Ok(None)
+        }
+        Err(failed) => Err(Fail::usage("cowl::kernel::vm", failed.to_string(), "see docs/src/virtual-machines.md")),
+    }
+}
+
+fn probe(format: KernelFormat, kernel: Option<&Path>, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    let Some(hello) = greeting(kernel)? else { return Ok(()) };
     exit.ran();
     if format == KernelFormat::Json {
-        let text = serde_json::to_string(&host.hello).map_err(|error| Fail::Write(error.into()))?;
+        let text = serde_json::to_string(&hello).map_err(|error| Fail::Write(error.into()))?;
         return out.text(&(text + "\n"));
     }
-    out.text(&format!("{} {}\n", host.hello.release, host.hello.machine))?;
+    out.text(&format!("{} {}\n", hello.release, hello.machine))?;
     for (sees, head) in [(false, "operations"), (true, "facts")] {
         out.text(&format!("\n{head}\n"))?;
-        for feature in host.features().iter().filter(|feature| feature.sees == sees) {
+        for feature in hello.probe.iter().filter(|feature| feature.sees == sees) {
             let (word, why) = match &feature.no {
                 None => ("yes", &feature.how),
                 Some(why) => ("no", why),

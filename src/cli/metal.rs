@@ -6,10 +6,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::args::{KernelFormat, OnKernel};
 use super::kernel::start;
 use super::terminal::Stop;
-use super::{Exit, Fail, Out, run};
+use super::{Exit, Fail, Out, matrix, run};
 use crate::analysis::{FileReport, Judged, Options};
 use crate::check::report::{Met, Run, Verdict};
-use crate::kernel::host::Host;
 use crate::kernel::wire::{self, Ran, Times};
 use crate::metal::ledger::{HEAD, Row};
 use crate::metal::story::{self, Comparison, Difference};
@@ -17,16 +16,28 @@ use crate::metal::{job, judge};
 use crate::policy;
 use crate::render::words;
 
+/// A scenario and what it is held against.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    pub file: &'a FileReport,
+    /// With the engine's run under the policy as its first result.
+    pub judged: &'a Judged,
+    /// `uname -r`.
+    pub release: &'a str,
+    pub policy: &'a str,
+    pub compare: bool,
+}
+
 /// What one scenario came to on the kernel.
-struct Came<'a> {
+pub(super) struct Came<'a> {
     file: &'a FileReport,
-    judged: &'a Judged,
-    run: Run,
+    pub judged: &'a Judged,
+    pub run: Run,
     ran: Ran,
     /// Expectations that are unmet.
-    unmet: Vec<String>,
-    compared: Comparison,
-    row: Option<Row>,
+    pub unmet: Vec<String>,
+    pub compared: Comparison,
+    pub row: Option<Row>,
 }
 
 /// All of them.
@@ -44,6 +55,16 @@ struct Totals {
 
 /// Runs the commands; `compare` holds the engine's story against the kernel's.
 pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    if !args.kernels.is_empty() {
+        return matrix::on_kernels(args, compare, out, exit);
+    }
+    if args.format == KernelFormat::Ktap {
+        return Err(Fail::usage(
+            "cowl::usage::ktap",
+            "`--format ktap` is for kernels given with `--kernel`",
+            "leave one out or add the other",
+        ));
+    }
     let mut host = start()?;
     let policy = match &args.policy {
         Some(name) => name.clone(),
@@ -66,7 +87,9 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
                 exit.stopped();
                 break;
             }
-            let came = one(&mut host, file, judged, &policy, compare)?;
+            let ran = host.run(&job(0, &judged.scenario, compare)).map_err(Fail::Write)?;
+            let release = &host.hello.release;
+            let came = came(About { file, judged, release, policy: &policy, compare }, ran);
             totals.add(&came);
             tell(&came, compare, args.format, out)?;
             rows.extend(came.row);
@@ -88,16 +111,17 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
 }
 
 /// The policy nearest to a running release.
-fn nearest(release: &str) -> Result<String, Fail> {
+pub(super) fn nearest(release: &str) -> Result<String, Fail> {
     policy::of_kernel(release).map(|named| named.name.to_owned()).ok_or_else(|| {
         let message = format!("no policy is near to the running release {release}");
         Fail::usage("cowl::kernel::policy", message, "name one with --policy")
     })
 }
 
-fn one<'a>(host: &mut Host, file: &'a FileReport, judged: &'a Judged, policy: &str, compare: bool) -> Result<Came<'a>, Fail> {
+/// Judges what a kernel answered.
+pub(super) fn came(about: About<'_>, mut ran: Ran) -> Came<'_> {
+    let About { file, judged, release, policy, compare } = about;
     let scenario = &judged.scenario;
-    let mut ran = host.run(&job(0, scenario, compare)).map_err(Fail::Write)?;
     let program = judge::with_values(&scenario.program, &ran).unwrap_or_else(|why| {
         ran.lines.clear();
         ran.stopped = Some(wire::Stop::Crashed(why));
@@ -108,15 +132,17 @@ fn one<'a>(host: &mut Host, file: &'a FileReport, judged: &'a Judged, policy: &s
     let expected = place.map(|place| judge::expectations(scenario, place, &run)).unwrap_or_default();
     let unmet = expected.iter().filter(|expected| expected.met == Met::No).map(|expected| expected.text.clone()).collect();
     let mut came = Came { file, judged, run, ran, unmet, compared: Comparison::default(), row: None };
-    let engine = judged.report.results.first().map(|result| &result.run);
-    let engine = engine.filter(|engine| matches!(engine.verdict, Verdict::Came(_)));
-    if let (true, Some(engine), Verdict::Came(_)) = (compare, engine, &came.run.verdict) {
+    let engine = judged.report.results.first().map(|result| &result.run).filter(|_| compare);
+    if let (Some(Verdict::Skip(why)), Verdict::Came(_)) = (engine.map(|engine| &engine.verdict), &came.run.verdict) {
+        came.run.verdict = Verdict::Skip(format!("the engine has nothing to compare with: {why}"));
+    }
+    if let (Some(engine), Verdict::Came(_)) = (engine, &came.run.verdict) {
         let facts = story::visible(&came.ran);
         let (ours, theirs) = (story::of_engine(engine, &facts), story::of_kernel(&program, &came.ran, &facts));
         came.compared = story::compare(&ours, &theirs, &story::zero_pages(engine));
         // A ledger keeps what was seen as root: without kinds of pages a story cannot be told again.
         came.row = facts.contains(&"kind").then(|| Row {
-            release: host.hello.release.clone(),
+            release: release.to_owned(),
             date: today(),
             file: file.path().to_owned(),
             scenario: scenario.name.clone(),
@@ -127,15 +153,46 @@ fn one<'a>(host: &mut Host, file: &'a FileReport, judged: &'a Judged, policy: &s
             digest: Row::digest_of(&theirs),
         });
     }
-    Ok(came)
+    came
 }
 
 impl Came<'_> {
-    fn crashed(&self) -> bool {
+    /// `corpus/a.cow: name over kind`.
+    pub fn title(&self) -> String {
+        format!("{}: {}", self.file.path(), self.judged.title())
+    }
+
+    /// The outcome, or why there is none.
+    pub fn word(&self) -> String {
+        match (&self.run.verdict, self.crashed()) {
+            (Verdict::Skip(why), true) => format!("crashed: {why}"),
+            (Verdict::Skip(why), false) => format!("SKIP {why}"),
+            (verdict, _) => words::short_verdict(verdict),
+        }
+    }
+
+    /// The statement after which a difference showed.
+    pub fn line(&self, difference: &Difference) -> String {
+        self.file.statement(self.judged.span(difference.pc))
+    }
+
+    /// All of it for other programs.
+    pub fn json(&self) -> serde_json::Value {
+        let difference = self.compared.difference.as_ref().map(|difference| {
+            let (Difference { pc, what, engine, kernel }, line) = (difference, self.line(difference));
+            serde_json::json!({ "pc": pc.0, "line": line, "what": what, "engine": engine, "kernel": kernel })
+        });
+        serde_json::json!({
+            "file": self.file.path(), "scenario": self.judged.title(), "outcome": self.word(), "unmet": self.unmet,
+            "compared": self.compared.entries, "unspecified": self.compared.unspecified, "difference": difference, "run": self.ran,
+        })
+    }
+
+    pub fn crashed(&self) -> bool {
         matches!(self.ran.stopped, Some(wire::Stop::Crashed(_)))
     }
 
-    fn skipped(&self) -> Option<&str> {
+    pub fn skipped(&self) -> Option<&str> {
         match &self.run.verdict {
             Verdict::Skip(why) if !self.crashed() => Some(why),
             _ => None,
@@ -144,24 +201,10 @@ impl Came<'_> {
 }
 
 fn tell(came: &Came<'_>, compare: bool, format: KernelFormat, out: &mut Out<'_>) -> Result<(), Fail> {
-    let title = format!("{}: {}", came.file.path(), came.judged.title());
-    let word = match (&came.run.verdict, came.crashed()) {
-        (Verdict::Skip(why), true) => format!("crashed: {why}"),
-        (Verdict::Skip(why), false) => format!("SKIP {why}"),
-        (verdict, _) => words::short_verdict(verdict),
-    };
-    let line = |difference: &Difference| came.file.statement(came.judged.span(difference.pc));
     if format == KernelFormat::Json {
-        let difference = came.compared.difference.as_ref().map(|difference| {
-            let Difference { pc, what, engine, kernel } = difference;
-            serde_json::json!({ "pc": pc.0, "line": line(difference), "what": what, "engine": engine, "kernel": kernel })
-        });
-        let told = serde_json::json!({
-            "file": came.file.path(), "scenario": came.judged.title(), "outcome": word, "unmet": came.unmet,
-            "compared": came.compared.entries, "unspecified": came.compared.unspecified, "difference": difference, "run": came.ran,
-        });
-        return out.text(&format!("{told}\n"));
+        return out.text(&format!("{}\n", came.json()));
     }
+    let (title, word) = (came.title(), came.word());
     let mut text = String::new();
     if !compare || came.compared.difference.is_some() || !came.unmet.is_empty() || !matches!(came.run.verdict, Verdict::Came(_))
     {
@@ -175,7 +218,7 @@ fn tell(came: &Came<'_>, compare: bool, format: KernelFormat, out: &mut Out<'_>)
     }
     if let Some(difference) = &came.compared.difference {
         let Difference { what, engine, kernel, .. } = difference;
-        text += &format!("  after `{}`: {what}\n    engine: {engine}\n    kernel: {kernel}\n", line(difference));
+        text += &format!("  after `{}`: {what}\n    engine: {engine}\n    kernel: {kernel}\n", came.line(difference));
     }
     out.text(&text)
 }
@@ -254,7 +297,7 @@ impl Totals {
 }
 
 /// Puts rows into a ledger in place of older ones about the same.
-fn keep(path: &std::path::Path, rows: Vec<Row>) -> Result<(), Fail> {
+pub(super) fn keep(path: &std::path::Path, rows: Vec<Row>) -> Result<(), Fail> {
     let old = std::fs::read_to_string(path).unwrap_or_default();
     let key = |row: &Row| (row.file.clone(), row.scenario.clone(), row.kind.clone(), row.release.clone());
     let old = old.lines().filter_map(Row::read).filter(|row| row.release != "release");

@@ -7,6 +7,7 @@ mod explain;
 mod fmt;
 mod input;
 mod kernel;
+mod matrix;
 mod metal;
 mod policies;
 mod report;

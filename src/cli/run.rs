@@ -59,7 +59,7 @@ pub fn files(
             exit.stopped();
             break;
         }
-        progress.at(done, asked.len());
+        progress.at(done, asked.len(), "files");
         let source = match input::read(&file.path) {
             Ok(text) => input::source(&file.path, text),
             Err(refused) => {

@@ -63,10 +63,10 @@ impl Progress {
         Self { start: Instant::now(), shown: false, wanted: io::stderr().is_terminal() && !io::stdout().is_terminal() }
     }
 
-    /// `done` of `all` are done.
-    pub fn at(&mut self, done: usize, all: usize) {
+    /// `done` of `all` are done, of what is counted.
+    pub fn at(&mut self, done: usize, all: usize, what: &str) {
         if self.wanted && PROGRESS_AFTER < self.start.elapsed() {
-            let _ = write!(io::stderr(), "\r\x1b[K{done} of {all} files");
+            let _ = write!(io::stderr(), "\r\x1b[K{done} of {all} {what}");
             self.shown = true;
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod judge;
 pub mod ledger;
+pub mod matrix;
 pub mod story;
 
 use crate::ir::Scenario;

@@ -59,7 +59,7 @@ pub(super) fn diagnostics(file: &FileReport, result: &PolicyResult) -> Vec<Strin
 }
 
 /// On one line, without the sign that begins a directive.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('#', "no.")
 }
 
