@@ -3,7 +3,7 @@
 use super::report::{PageFacts, Reading};
 use crate::ir::Program;
 use crate::observe::{Seen, Words};
-use crate::state::{Pfn, PteFlags, State, Target, VmaFlags};
+use crate::state::{FolioFlags, Pfn, PteFlags, State, Target, VmaFlags};
 use crate::types::{Number, ProcId, Size, Vpn};
 
 /// Every page of every mapping, in order of process and page, by its name: `p.buf[0]`. `letter` names frames.
@@ -50,20 +50,23 @@ pub fn of<B: Size>(
         value: if readable { Reading::of(program, seen) } else { None },
         frame: page.and_then(|(pfn, _, _)| letter(pfn)),
         kind: match (slot.pte.target, page) {
-            (Target::None, _) => "none",
+            (Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard, _) => "none",
             (Target::Zero, _) => "zero",
+            (Target::Special(_), _) => "special",
+            (Target::Page(_), Some((_, folio, _))) if folio.flags.contains(FolioFlags::KSM) => "ksm",
+            (Target::Page(_), Some((_, folio, _))) if folio.flags.contains(FolioFlags::DEVICE) => "device",
             (Target::Page(_), Some((_, folio, _))) if folio.is_anon() => "anon",
             (Target::Page(_), _) => "shmem",
         },
         present: slot.pte.is_present(),
-        swapped: false,
+        swapped: matches!(slot.pte.target, Target::Swap(_)),
         writable: flags.contains(PteFlags::WRITE),
         dirty: flags.contains(PteFlags::DIRTY),
         soft_dirty: flags.contains(PteFlags::SOFT_DIRTY) || slot.vma.flags.contains(VmaFlags::SOFTDIRTY),
         uffd_wp: flags.contains(PteFlags::UFFD_WP),
-        mapcount: page.map_or(0, |(_, _, page)| page.mapcount.get()),
+        mapcount: page.map_or(0, |(pfn, _, _)| st.mapcount(pfn)),
         refcount: page.map_or(0, |(_, folio, _)| folio.ref_count()),
         pincount: page.map_or(0, |(_, folio, _)| folio.pincount.get()),
-        exclusive: page.is_some_and(|(_, _, page)| page.exclusive),
+        exclusive: page.is_some_and(|(pfn, _, _)| st.is_exclusive(pfn)),
     }
 }

@@ -113,6 +113,8 @@ struct Count {
     refs: u16,
     pins: u16,
     maps: u16,
+    /// PMDs that map the folio, at its first frame.
+    entire: u16,
     /// Pins whose taking is over: what a fast walk holds before its last test may still be given back.
     kept_pins: u16,
 }
@@ -158,14 +160,16 @@ impl Books {
         }
         let mut add = |target: Target<B::Number>, refs: u16, pins: u16, maps: u16| {
             if let Target::Page(pfn) = target {
-                let count = &mut counts[pfn.idx()];
-                count.refs += refs;
-                count.pins += pins;
-                count.maps += maps;
+                counts[pfn.idx()].maps += maps;
+                let folio = &mut counts[st.head(pfn).idx()];
+                folio.refs += refs;
+                folio.pins += pins;
             }
         };
-        st.slots().for_each(|(_, _, slot)| add(slot.pte.target, 1, 0, 1));
+        let (by_pmd, by_pte) = (|slot: &Slot<_>| slot.pte.flags.contains(PteFlags::PMD), |slot: &Slot<_>| slot.pte.target);
+        st.slots().filter(|(_, _, slot)| !by_pmd(slot)).for_each(|(_, _, slot)| add(by_pte(slot), 1, 0, 1));
         st.cached().iter().for_each(|target| add(*target, 1, 0, 0));
+        st.swap().iter().for_each(|slot| add(slot.cached, 1, 0, 0));
         for (target, (how, _, _)) in st.held().iter().zip(&self.how) {
             let pinned = u16::from(*how == Grab::Pin);
             add(*target, 1 - pinned, pinned, 0);
@@ -189,22 +193,27 @@ impl Books {
                 Fault::Putting { old } => add(old, 2, 0, 0),
             }
         }
+        let pmds = st.slots().filter(|(_, _, slot)| by_pmd(slot)).filter_map(|(_, _, slot)| slot.pte.target.pfn());
+        for pfn in pmds.filter(|pfn| st.head(*pfn) == *pfn) {
+            counts[pfn.idx()].entire += 1;
+            counts[pfn.idx()].refs += 1;
+        }
     }
 
     fn frames<B: Size>(&self, st: &State<B>, counts: &[Count]) -> Option<Broken> {
         for ((pfn, folio), count) in st.folios().zip(counts) {
             let batch = u32::from(folio.flags.contains(FolioFlags::LRU_BATCH));
             let refs = u32::from(count.refs) + batch;
-            let page = st.page(pfn);
-            let kept = (folio.refcount.get(), folio.pincount.get(), page.mapcount.get());
-            if kept != (refs, count.pins.into(), count.maps.into()) {
+            let kept = (folio.refcount.get(), folio.pincount.get(), st.page(pfn).mapcount.get());
+            if kept != (refs, count.pins.into(), count.maps.into()) || !large_is_counted(st, pfn, counts) {
                 return Broken::of(9, pfn.idx());
             }
-            if page.exclusive && 1 < count.maps {
+            let maps = count.maps + counts[st.head(pfn).idx()].entire;
+            if st.page(pfn).exclusive && 1 < maps {
                 return Broken::of(7, pfn.idx());
             }
-            let pinned = folio.is_anon() && 0 < count.kept_pins && 0 < count.maps;
-            if self.pins_ask_for_bit && pinned && !page.exclusive {
+            let pinned = st.folio(pfn).is_anon() && 0 < count.kept_pins && 0 < maps;
+            if self.pins_ask_for_bit && pinned && !st.is_exclusive(pfn) {
                 return Broken::of(8, pfn.idx());
             }
         }
@@ -228,11 +237,13 @@ impl Books {
         Slot { pte, vma }: &Slot<B::Number>,
     ) -> Option<Broken> {
         match pte.target {
-            Target::None => return None,
+            // Of an entry that is not present, the bit says what the page was.
+            Target::None | Target::Special(_) | Target::Swap(_) | Target::Migration(_) | Target::Guard => return None,
             Target::Zero => return Broken::at(10, proc, vpn),
             Target::Page(pfn) => {
-                let unmarked = self.has_bit && !st.page(pfn).exclusive;
-                if st.folio(pfn).is_anon() && (unmarked || 1 < counts[pfn.idx()].maps) {
+                let unmarked = self.has_bit && !st.is_exclusive(pfn);
+                let maps = counts[pfn.idx()].maps + counts[st.head(pfn).idx()].entire;
+                if st.folio(pfn).is_anon() && (unmarked || 1 < maps) {
                     return Broken::at(6, proc, vpn);
                 }
             }
@@ -273,6 +284,19 @@ impl Books {
             _ => None,
         }
     }
+}
+
+/// Whether a large folio's own counts are what its mappings add up to; asked at its first frame.
+fn large_is_counted<B: Size>(st: &State<B>, pfn: Pfn<B::Number>, counts: &[Count]) -> bool {
+    let folio = st.folio(pfn);
+    if !folio.is_large() || st.head(pfn) != pfn {
+        return true;
+    }
+    let (large, entire) = (st.large(pfn), u32::from(counts[pfn.idx()].entire));
+    let ptes: u32 = st.folio_pages(pfn).map(|page| u32::from(counts[page.idx()].maps)).sum();
+    let owned: u32 = large.owners.iter().map(|owner| owner.count.get()).sum();
+    let all = ptes + entire;
+    large.entire_mapcount.get() == entire && large.mapcount.get() == all && owned <= all
 }
 
 /// Whether both are pages, and two.

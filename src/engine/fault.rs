@@ -4,7 +4,7 @@ use super::{Cx, Progress, exclusive, wp};
 use crate::ir::{Advice, Op};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
 use crate::trace::{Sink, What};
-use crate::types::{Failure, Number, Size};
+use crate::types::{Failure, Number, ProcId, Size};
 
 /// One step of the fault that the task is in.
 pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, fault: Fault<B::Number>) -> Progress {
@@ -100,7 +100,8 @@ fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) ->
         cx.st.put(new);
     } else {
         let flags = written_flags(&cx.slot().vma);
-        map_new_anon(cx, new);
+        let proc = cx.proc();
+        map_new_anon(cx, proc, new);
         cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
     }
     done(cx)
@@ -115,16 +116,16 @@ pub(super) fn written_flags<N: Number>(vma: &Vma<N>) -> PteFlags {
 /// A fresh anonymous page gets its one mapping; the reference of its allocation is the mapping's.
 ///
 /// Source: mm/rmap.c `folio_add_new_anon_rmap`.
-pub(super) fn map_new_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) {
+pub(super) fn map_new_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, new: Pfn<B::Number>) {
     cx.st.folio_mut(new).flags = FolioFlags::ANON | FolioFlags::DIRTY;
-    cx.st.page_mut(new).mapcount = B::Number::new(1);
+    cx.st.add_rmap_pte(proc, new);
     mark_proven(cx, new);
 }
 
 /// The page is known to have one user: the policies that have an exclusive bit set it.
 pub(super) fn mark_proven<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) {
     if exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Proven) == exclusive::Change::Set {
-        cx.st.page_mut(pfn).exclusive = true;
+        cx.st.set_exclusive(pfn, true);
     }
 }
 
@@ -133,9 +134,9 @@ pub(super) fn mark_proven<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::N
 /// Source: mm/memory.c `do_shared_fault`, `do_read_fault`; mm/shmem.c `shmem_fault`.
 fn map_cached<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>, kind: FaultKind) -> Progress {
     let place = vma.cache_place().expect("cowl bug: the caller looked");
-    let pfn = match cx.st.cache(place) {
-        Target::Page(pfn) => pfn,
-        Target::None | Target::Zero => match cx.st.alloc() {
+    let pfn = match cx.st.cache(place).pfn() {
+        Some(pfn) => pfn,
+        None => match cx.st.alloc() {
             Ok(pfn) => {
                 cx.st.set_cache(place, Target::Page(pfn));
                 pfn
@@ -143,9 +144,9 @@ fn map_cached<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>, kind
             Err(_) => return Progress::Exhausted("page frames"),
         },
     };
+    let proc = cx.proc();
     cx.st.get(pfn);
-    let page = cx.st.page_mut(pfn);
-    page.mapcount = page.mapcount.plus(1);
+    cx.st.add_rmap_pte(proc, pfn);
     let flags = match kind {
         FaultKind::Write => written_flags(&vma),
         // vm_page_prot of a shared mapping has the write bit, unless soft-dirty tracking wants to be told of the first store.

@@ -37,7 +37,7 @@ pub fn decide_follow_write(knob: ForceWrite, pte: &ForceFacts) -> bool {
 /// Whether GUP for writing may use the read-only pte it looks at.
 pub(super) fn may_follow_write<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, forced: bool) -> bool {
     let (proc, vpn, slot) = (cx.proc(), cx.vpn(), cx.slot());
-    let exclusive = slot.pte.target.pfn().is_some_and(|pfn| cx.st.folio(pfn).is_anon() && cx.st.page(pfn).exclusive);
+    let exclusive = slot.pte.target.pfn().is_some_and(|pfn| cx.st.folio(pfn).is_anon() && cx.st.is_exclusive(pfn));
     let facts = ForceFacts {
         forced: forced && slot.vma.is_cow(),
         cow_broken: cx.me().flags.contains(TaskFlags::COW_BROKEN),

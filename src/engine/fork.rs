@@ -134,12 +134,12 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
         return true; // What is shared is found in the page cache again.
     }
     match pte.target {
-        Target::None => true,
-        Target::Zero => {
-            child.pte = Pte { target: Target::Zero, flags: child_flags(pte.flags) };
+        Target::Page(_) => false,
+        Target::Zero | Target::Special(_) => {
+            child.pte = Pte { flags: child_flags(pte.flags), ..pte };
             true
         }
-        Target::Page(_) => false,
+        Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard => true,
     }
 }
 
@@ -156,7 +156,7 @@ fn must_copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> bool {
     let facts = ForkFacts {
         has_pinned: cx.st.mm(pair.parent).has_pinned,
         maybe_pinned: cx.st.folio(pfn).maybe_pinned(),
-        exclusive: cx.st.page(pfn).exclusive,
+        exclusive: cx.st.is_exclusive(pfn),
     };
     let knob = cx.policy.fork_pinned_pte;
     let copy = decide_pinned(knob, &facts) && !cx.policy.defects.has(Defect::ForkSkipsPinCheck);
@@ -187,11 +187,10 @@ fn dup<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     let pfn = page_of(cx, pair);
     let change = exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Shared);
     if change == exclusive::Change::Clear && !cx.policy.defects.has(Defect::ForkKeepsExclusive) {
-        cx.st.page_mut(pfn).exclusive = false;
+        cx.st.set_exclusive(pfn, false);
     }
-    let page = cx.st.page_mut(pfn);
-    page.mapcount = page.mapcount.plus(1);
     cx.st.get(pfn);
+    cx.st.add_rmap_pte(pair.child, pfn);
     cx.goto(pair.at(ForkAt::Wrprotect))
 }
 
@@ -229,7 +228,7 @@ fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     let old = page_of(cx, pair);
     cx.st.page_mut(new).words = cx.st.page(old).words;
     cx.copied(pair.parent, pair.vpn, old, new, "copy_present_page");
-    fault::map_new_anon(cx, new);
+    fault::map_new_anon(cx, pair.child, new);
     let vma = cx.st.slot(pair.child, pair.vpn).vma;
     cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target: Target::Page(new), flags: fault::written_flags(&vma) };
     if cx.policy.defects.has(Defect::EarlyCopyWrprotectsParent) {

@@ -119,7 +119,8 @@ fn grab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
         (Target::Page(pfn), Grab::Get) => st.get(pfn),
         (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, 1),
         (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(1),
-        (_, Grab::Uncounted) | (Target::None, _) => {}
+        (_, Grab::Uncounted) => {}
+        (Target::None | Target::Special(_) | Target::Swap(_) | Target::Migration(_) | Target::Guard, _) => {}
     }
 }
 
@@ -129,7 +130,8 @@ fn ungrab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
         (Target::Page(pfn), Grab::Get) => st.put(pfn),
         (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, -1),
         (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(-1),
-        (_, Grab::Uncounted) | (Target::None, _) => {}
+        (_, Grab::Uncounted) => {}
+        (Target::None | Target::Special(_) | Target::Swap(_) | Target::Migration(_) | Target::Guard, _) => {}
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn mmap<B: Size, S: Sink>(
     for (nr, vpn) in area.pages().enumerate() {
         let cache = first.map_or(0, |first| (first + nr + 1) as u32);
         let flags = VmaFlags::MAPPED | VmaFlags::SOFTDIRTY | shared | prot_flags(prot);
-        *cx.st.slot_mut(area.proc, vpn) = Slot { vma: Vma { flags, cache: B::Number::new(cache) }, ..Slot::default() };
+        let vma = Vma { flags, cache: B::Number::new(cache), order: 0 };
+        *cx.st.slot_mut(area.proc, vpn) = Slot { vma, ..Slot::default() };
     }
     cx.commit_range()
 }

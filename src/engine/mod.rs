@@ -271,7 +271,7 @@ fn frame_number<N: Number>(pfn: Pfn<N>) -> u32 {
 
 /// Whether nobody could have missed the copy of a page: one mapping, and no get or pin that a program asked for (I17).
 fn is_gratuitous<B: Size>(program: &Program, st: &State<B>, pfn: Pfn<B::Number>) -> bool {
-    let mapcount = st.page(pfn).mapcount.get();
+    let mapcount = st.mapcount(pfn);
     let asked_for = program.code.iter().map(|instr| instr.op).filter(|op| !matches!(op, Op::Hold { .. }));
     let mut held = asked_for.filter_map(Op::takes).flat_map(|name| {
         let decl = &program.refs[name.idx()];

@@ -6,7 +6,7 @@ use crate::observe::Seen;
 use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
 use crate::state::{At, MmapLock, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
+use crate::types::{Failure, ProcId, Size, TaskId, Vpn};
 
 /// What is known of a pte that is to be write-protected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +94,7 @@ fn wp_facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpFa
         writable: slot.pte.flags.contains(PteFlags::WRITE),
         cow: slot.vma.is_cow(),
         pinned: cx.st.mm(proc).has_pinned && page.is_some_and(|pfn| cx.st.folio(pfn).maybe_pinned()),
-        mapcount: page.map_or(0, |pfn| cx.st.page(pfn).mapcount.get()),
+        mapcount: page.map_or(0, |pfn| cx.st.mapcount(pfn)),
     }
 }
 
@@ -191,7 +191,7 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
     let facts = UpgradeFacts {
         shared,
         dirty: slot.pte.flags.contains(PteFlags::DIRTY),
-        anon_exclusive: slot.pte.target.pfn().is_some_and(|pfn| cx.st.folio(pfn).is_anon() && cx.st.page(pfn).exclusive),
+        anon_exclusive: slot.pte.target.pfn().is_some_and(|pfn| cx.st.folio(pfn).is_anon() && cx.st.is_exclusive(pfn)),
         unwp,
     };
     let soft_dirty_wants_fault =

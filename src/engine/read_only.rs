@@ -7,7 +7,7 @@ use super::{Cx, Ruling};
 use crate::policy::{GupRo, GupRoLtNonanon, Policy};
 use crate::state::Target;
 use crate::trace::Sink;
-use crate::types::{Number, Size};
+use crate::types::Size;
 
 /// What the decision is made on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,13 +59,13 @@ pub fn decide_gup_ro_lt_nonanon(knob: GupRoLtNonanon, page: &RoFacts) -> Answer 
 
 /// Both knobs asked about what a pte points to; recorded.
 pub(super) fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, target: Target<B::Number>) -> Answer {
-    let page = target.pfn().map(|pfn| (cx.st.folio(pfn).is_anon(), cx.st.page(pfn)));
+    let page = target.pfn().map(|pfn| (cx.st.folio(pfn).is_anon(), cx.st.mapcount(pfn), cx.st.is_exclusive(pfn)));
     let facts = RoFacts {
         pin: want.pin,
         longterm: want.longterm,
-        anon: page.is_some_and(|(anon, _)| anon),
-        mapcount: page.map_or(0, |(_, page)| page.mapcount.get()),
-        exclusive: page.is_some_and(|(_, page)| page.exclusive),
+        anon: page.is_some_and(|(anon, _, _)| anon),
+        mapcount: page.map_or(0, |(_, mapcount, _)| mapcount),
+        exclusive: page.is_some_and(|(_, _, exclusive)| exclusive),
     };
     let (first, second) = (cx.policy.gup_ro, cx.policy.gup_ro_lt_nonanon);
     let (answer, rule, knob, value) = match decide_gup_ro(first, &facts) {

@@ -6,7 +6,7 @@ use super::{Cx, Progress, Ruling, fault};
 use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Event, Number, Size};
+use crate::types::{Event, Size};
 
 /// What a decision about a small anonymous page is made on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +88,8 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
     match slot.pte.target {
         _ if slot.vma.flags.contains(VmaFlags::SHARED) => reuse(cx, kind),
         Target::Zero if kind == FaultKind::Write && cx.policy.defects.has(Defect::ZeroPageWritable) => reuse(cx, kind),
-        Target::None | Target::Zero => cx.fault_at(Fault::Copying { kind, seen: slot.pte }),
+        Target::Zero | Target::Special(_) => cx.fault_at(Fault::Copying { kind, seen: slot.pte }),
+        Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard => unreachable!("cowl bug: no page is there"),
         Target::Page(pfn) => match decide(cx, pfn) {
             Verdict::Reuse(_) => {
                 fault::mark_proven(cx, pfn);
@@ -139,11 +140,11 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdi
 
 /// What the state says of a page.
 pub(super) fn facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pfn: Pfn<B::Number>) -> PageFacts {
-    let (folio, page) = (cx.st.folio(pfn), cx.st.page(pfn));
+    let folio = cx.st.folio(pfn);
     PageFacts {
         refcount: folio.ref_count(),
-        mapcount: page.mapcount.get(),
-        exclusive: page.exclusive,
+        mapcount: cx.st.mapcount(pfn),
+        exclusive: cx.st.is_exclusive(pfn),
         in_lru_batch: folio.flags.contains(FolioFlags::LRU_BATCH),
     }
 }
@@ -208,7 +209,7 @@ pub(super) fn install<B: Size, S: Sink>(
     if let Target::Page(old) = seen.target {
         cx.copied(proc, vpn, old, new, "wp_page_copy");
     }
-    fault::map_new_anon(cx, new);
+    fault::map_new_anon(cx, proc, new);
     let flags = match kind {
         FaultKind::Write => fault::written_flags(&vma),
         FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareDropsUffdWp) => {
@@ -220,8 +221,7 @@ pub(super) fn install<B: Size, S: Sink>(
     if let Target::Page(old) = seen.target
         && !cx.policy.defects.has(Defect::CopyForgetsMapcount)
     {
-        let page = cx.st.page_mut(old);
-        page.mapcount = page.mapcount.plus(-1);
+        cx.st.remove_rmap_pte(proc, old);
     }
     if kind == FaultKind::Write {
         broke_cow(cx);

@@ -3,9 +3,9 @@
 use super::{Cx, Progress, gup};
 use crate::observe::Seen;
 use crate::policy::Defect;
-use crate::state::{At, Folio, Grab, Page, Target, Task, TaskFlags};
+use crate::state::{At, Grab, Target, Task, TaskFlags};
 use crate::trace::Sink;
-use crate::types::{Number, ProcId, Size, TaskId, Vpn};
+use crate::types::{ProcId, Size, TaskId, Vpn};
 
 /// munmap, page by page: clear the pte, then drop what it mapped.
 ///
@@ -51,7 +51,8 @@ fn cleared<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>) -
 
 fn drop_zapped<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let (target, _) = std::mem::take(&mut cx.me_mut().grab);
-    drop_mapping(cx, target);
+    let proc = cx.proc();
+    drop_mapping(cx, proc, target);
     let all = cx.me().page == cx.len();
     cx.goto(if all { At::Finish } else { At::Walk })
 }
@@ -59,14 +60,11 @@ fn drop_zapped<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 /// A mapping of a page goes: its mapcount, then its reference.
 ///
 /// Source: mm/rmap.c `folio_remove_rmap_pte`.
-fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>) {
+fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, target: Target<B::Number>) {
     let Target::Page(pfn) = target else { return };
-    let page = cx.st.page_mut(pfn);
-    page.mapcount = page.mapcount.plus(-1);
+    cx.st.remove_rmap_pte(proc, pfn);
     if cx.policy.defects.has(Defect::UnmapDropsPinnedPage) && cx.st.folio(pfn).maybe_pinned() {
-        *cx.st.folio_mut(pfn) = Folio::default();
-        *cx.st.page_mut(pfn) = Page::default();
-        return;
+        return cx.st.free(pfn);
     }
     cx.st.put(pfn);
 }
@@ -83,7 +81,7 @@ pub(super) fn exit<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
                 return Progress::Blocked;
             }
             let slot = std::mem::take(cx.st.slot_mut(proc, vpn));
-            drop_mapping(cx, slot.pte.target);
+            drop_mapping(cx, proc, slot.pte.target);
             cx.goto(At::Exit(Vpn(vpn.0 + 1)))
         }
         At::Exit(_) => {

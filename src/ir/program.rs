@@ -1,6 +1,6 @@
 use strum::{Display, EnumString, IntoStaticStr};
 
-use super::{Area, Op};
+use super::{Advice, Area, Op};
 use crate::types::{ClaimId, Event, Failure, FileId, ObsId, ProcId, RaceId, RefId, Size, TaskId, Value, ValueId};
 
 /// A program: what happens, in order, with every name resolved.
@@ -28,6 +28,8 @@ pub struct Program {
     pub claims: Vec<Claim>,
     /// Pages in every process's address space.
     pub pages: u16,
+    /// log2 of the base pages of a PMD: 9 on x86-64, fewer where a search wants a smaller world.
+    pub pmd_order: u8,
     /// What the machine has.
     pub system: System,
     /// The instructions in order. Those of a race stand together and carry its id.
@@ -225,6 +227,16 @@ impl Program {
     /// Pages that all references hold together.
     pub fn held_pages(&self) -> usize {
         self.refs.iter().map(|decl| usize::from(decl.len)).sum()
+    }
+
+    /// Slots of the swap device: as many as `system swap` says, else enough for every page of every mapping; none where nothing is swapped out.
+    pub fn swap_slots(&self) -> usize {
+        let swaps = |op: &Op| matches!(op, Op::Pageout { .. } | Op::Madvise { advice: Advice::Pageout, .. });
+        match self.system.swap {
+            _ if !self.code.iter().any(|instr| swaps(&instr.op)) => 0,
+            Some((slots, _)) => slots.into(),
+            None => self.procs.len() * usize::from(self.pages),
+        }
     }
 
     /// The instruction that takes a reference.

@@ -55,6 +55,6 @@ pub const PAGE_BYTES: u64 = 4096;
 /// Bytes of a word: a word's offset is a multiple of it.
 pub const WORD_BYTES: u64 = 8;
 /// log2 of the base pages in a PMD-mapped THP.
-pub const PMD_ORDER: u32 = Large::PMD_ORDER;
+pub const PMD_ORDER: u8 = crate::types::PMD_ORDER;
 /// The largest order of a hugetlb page: 1 GiB of base pages of 4 KiB.
 pub const HUGETLB_ORDER_MAX: u64 = 18;

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::book::{Book, Chosen};
 use super::env::{Arg, Env};
 use super::error::{Errors, ItemError, OrderError, Place, StatementError};
-use super::limits::{ACTORS_MAX, ASSERTIONS_MAX, DEPTH_MAX, INSTRUCTIONS_MAX, LINES_MAX, PROCESSES_MAX, RACES_MAX, USES_MAX};
+use super::limits::{
+    ACTORS_MAX, ASSERTIONS_MAX, DEPTH_MAX, INSTRUCTIONS_MAX, LINES_MAX, PMD_ORDER, PROCESSES_MAX, RACES_MAX, USES_MAX,
+};
 use super::near::nearest;
 use super::read;
 use super::resolve::{Given, excuse, special_actor};
@@ -64,7 +66,7 @@ impl<'b, 'a> Scene<'b, 'a> {
         kind: Option<&'b Chosen<'a>>,
         lines_left: &'b mut usize,
     ) -> Self {
-        let program = Program { values: vec![Value::number(0)], words: vec![0], ..Program::default() };
+        let program = Program { values: vec![Value::number(0)], words: vec![0], pmd_order: PMD_ORDER, ..Program::default() };
         Self {
             book,
             errors,

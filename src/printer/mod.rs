@@ -10,10 +10,7 @@ use crate::ir::{
     Actor, Area, Assert, Backing, Ending, Expect, Frequency, Instr, MemKind, Op, Operand, Outcome, Program, Prot, RefArea,
     Scenario, Sharing, Speed, Statement, SwapDevice, Verb,
 };
-use crate::types::{FileId, MemId, Pc, ProcId, RefId, Size, ValueId, WordId};
-
-/// log2 of the base pages of a THP.
-const PMD_ORDER: u32 = crate::types::Large::PMD_ORDER;
+use crate::types::{FileId, MemId, Pc, ProcId, RefId, ValueId, WordId};
 
 /// A scenario as text.
 ///
@@ -316,7 +313,7 @@ fn operation(program: &Program, instr: &Instr) -> String {
 /// What stands behind `mmap`. Defaults are left out.
 fn mapping(program: &Program, area: Area, backing: Backing, sharing: Sharing, prot: Prot) -> String {
     let mem = &program.mems[area.mem.idx()];
-    let mut text = format!("{} {}", mem.name, size(mem.kind, area.len));
+    let mut text = format!("{} {}", mem.name, size(mem.kind, area.len, program.pmd_order));
     if sharing == Sharing::Shared {
         text.push_str(" shared");
     }
@@ -341,11 +338,11 @@ fn file(program: &Program, backing: Backing) -> String {
 }
 
 /// The size that `len` pages were asked for by.
-fn size(kind: MemKind, len: u16) -> String {
+fn size(kind: MemKind, len: u16, pmd_order: u8) -> String {
     match kind {
         MemKind::Pages if len == 1 => "1 page".to_owned(),
         MemKind::Pages => format!("{len} pages"),
-        MemKind::Thp => format!("{} thp", len >> PMD_ORDER),
+        MemKind::Thp => format!("{} thp", len >> pmd_order),
         MemKind::Mthp { order } => format!("{} mthp {order}", len >> order),
         MemKind::Hugetlb { order: None } => format!("{len} hugetlb"),
         MemKind::Hugetlb { order: Some(order) } => format!("{len} hugetlb {order}"),

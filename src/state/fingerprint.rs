@@ -1,8 +1,8 @@
 //! One number for a state: what a search remembers of it.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
-use super::{Folio, Mm, MmapLock, Page, Slot, State, Target, Task};
+use super::{Folio, LargeFolio, Mm, MmapLock, Page, Slot, State, SwapSlot, Target, Task};
 use crate::types::{Number, Size};
 
 /// Feeds a hasher 16 bytes at a time, which is what it does in one multiplication.
@@ -48,7 +48,7 @@ impl<B: Size> State<B> {
     pub fn fingerprint(&self) -> u64 {
         let mut to = Feeder { hasher: foldhash::fast::FixedState::with_seed(0).build_hasher(), half: None };
         for (at, (folio, page)) in self.folios.as_ref().iter().zip(self.pages.as_ref()).enumerate() {
-            if !folio.is_free() {
+            if !folio.is_free() || folio.is_large() {
                 to.push(frame::<B>(folio, page));
                 to.push(page.words.as_ref().iter().fold(at as u64, |word, value| word.rotate_left(8) ^ u64::from(value.0)));
             }
@@ -59,6 +59,9 @@ impl<B: Size> State<B> {
         to.table(self.held.as_ref(), |target| *target != Target::None, |to, entry| to.push(target(*entry)));
         to.table(self.mms.as_ref(), |mm| *mm != Mm::default(), |to, entry| to.push(mm(entry)));
         to.table(self.tasks.as_ref(), |task| *task != Task::default(), |to, entry| to.push(hashed(entry)));
+        to.table(self.larges.as_ref(), |large| *large != LargeFolio::default(), |to, entry| to.push(hashed(entry)));
+        to.table(self.swap.as_ref(), |slot| *slot != SwapSlot::default(), |to, entry| to.push(hashed(entry)));
+        to.table(self.tlbs.as_ref(), Option::is_some, |to, entry| to.push(hashed(entry)));
         to.push(u64::from(self.zero_refcount.get()));
         to.push(self.zero_words.as_ref().iter().fold(0, |word, value| word << 8 | u64::from(value.0)));
         to.finish()
@@ -71,18 +74,24 @@ fn frame<B: Size>(folio: &Folio<B::Number>, page: &Page<B>) -> u64 {
         | u64::from(page.mapcount.get()) << 32
         | u64::from(folio.flags.bits()) << 48
         | u64::from(page.exclusive) << 56
+        | u64::from(folio.order) << 57
 }
 
 fn target<N: Number>(target: Target<N>) -> u64 {
     match target {
         Target::None => 0,
         Target::Zero => 1,
-        Target::Page(pfn) => 2 + u64::from(pfn.0.get()),
+        Target::Guard => 2,
+        Target::Page(pfn) => 8 + (u64::from(pfn.0.get()) << 2),
+        Target::Special(pfn) => 9 + (u64::from(pfn.0.get()) << 2),
+        Target::Swap(slot) => 10 + (u64::from(slot.get()) << 2),
+        Target::Migration(pfn) => 11 + (u64::from(pfn.0.get()) << 2),
     }
 }
 
 fn slot<N: Number>(slot: &Slot<N>) -> u64 {
     target(slot.pte.target)
+        | u64::from(slot.vma.order) << 20
         | u64::from(slot.pte.flags.bits()) << 24
         | u64::from(slot.vma.flags.bits()) << 32
         | u64::from(slot.vma.cache.get()) << 48
@@ -99,12 +108,13 @@ fn mm(mm: &Mm) -> u64 {
         | u64::from(mm.has_pinned) << 2
         | u64::from(mm.write_protect_seq) << 8
         | lock << 16
+        | u64::from(mm.flush_pending) << 48
         | ptl << 32
 }
 
-/// A task in the middle of something; few are.
-fn hashed<N: Number>(task: &Task<N>) -> u64 {
-    foldhash::fast::FixedState::with_seed(1).hash_one(task)
+/// What few states have, as a task in the middle of something.
+fn hashed(entry: &impl Hash) -> u64 {
+    foldhash::fast::FixedState::with_seed(1).hash_one(entry)
 }
 
 #[cfg(test)]
@@ -153,6 +163,22 @@ mod tests {
         |st| st.mm_mut(ProcId(0)).ptl = Some(TaskId(0)),
         |st| st.task_mut(TaskId(0)).page = 1,
         |st| st.add_zero_refs(1),
+        |st| st.folio_mut(crate::state::Pfn(0)).flags = FolioFlags::KSM,
+        |st| st.large_mut(crate::state::Pfn(0)).entire_mapcount = 1,
+        |st| st.large_mut(crate::state::Pfn(0)).mapcount = 1,
+        |st| st.large_mut(crate::state::Pfn(0)).owners[1].count = 1,
+        |st| st.large_mut(crate::state::Pfn(0)).maybe_shared = true,
+        |st| assert!(st.alloc_order(2).is_ok()),
+        |st| st.slot_mut(ProcId(0), Vpn(0)).vma.order = 2,
+        |st| st.slot_mut(ProcId(0), Vpn(0)).pte.target = Target::Special(crate::state::Pfn(0)),
+        |st| st.slot_mut(ProcId(0), Vpn(0)).pte.target = Target::Swap(0),
+        |st| st.slot_mut(ProcId(0), Vpn(0)).pte.target = Target::Migration(crate::state::Pfn(0)),
+        |st| st.slot_mut(ProcId(0), Vpn(0)).pte.target = Target::Guard,
+        |st| st.mm_mut(ProcId(0)).flush_pending = 1,
+        |st| st.swap_mut()[0].count = 1,
+        |st| st.swap_mut()[0].words = [ValueId(1), ValueId(0), ValueId(0), ValueId(0)],
+        |st| st.swap_mut()[1].cached = Target::Page(crate::state::Pfn(0)),
+        |st| st.set_tlb(TaskId(0), Some((Vpn(0), crate::state::Pfn(0)))),
         |st| st.store(Target::Zero, None, ValueId(1)),
     ];
 

@@ -14,6 +14,8 @@ pub struct Mm {
     pub has_pinned: bool,
     /// `write_protect_seq`: odd while fork write-protects. Wraps.
     pub write_protect_seq: u8,
+    /// `tlb_flush_pending`: protections were lowered whose TLB flush is still to come.
+    pub flush_pending: u8,
     /// mmap_lock.
     pub mmap_lock: MmapLock,
     /// The page-table lock. One for all tables: the model does not tell them apart.
@@ -54,18 +56,23 @@ pub struct Pte<N> {
 pub enum Target<N> {
     #[default]
     None,
-    /// The shared zero page: special, so neither mappings nor (in the model) contents are kept for it.
+    /// The shared zero page: special, so neither mappings nor (in the model) contents are kept for it. With [`PteFlags::PMD`], the huge one.
     Zero,
     Page(Pfn<N>),
+    /// A page behind a special pte: `vm_normal_page` knows none, and nothing counts the mapping.
+    Special(Pfn<N>),
+    /// A swap entry. Not present; [`PteFlags::EXCLUSIVE`] is its marker.
+    Swap(N),
+    /// A migration entry. Not present; with [`PteFlags::WRITE`] or [`PteFlags::EXCLUSIVE`] a writable or a read-exclusive one.
+    Migration(Pfn<N>),
+    /// A guard marker: an access fails.
+    Guard,
 }
 
 impl<N: Copy> Target<N> {
-    /// The frame, where there is one with a count of its own.
+    /// The page that is mapped, where there is one with a count of its own: `vm_normal_page`.
     pub fn pfn(self) -> Option<Pfn<N>> {
-        match self {
-            Target::Page(pfn) => Some(pfn),
-            Target::None | Target::Zero => None,
-        }
+        if let Target::Page(pfn) = self { Some(pfn) } else { None }
     }
 }
 
@@ -80,6 +87,10 @@ bitflags! {
         const UFFD_WP = 1 << 4;
         /// No access for user space; the kernel's encoding of PROT_NONE.
         const PROTNONE = 1 << 5;
+        /// Part of a PMD: all pages of the PMD carry it, and their other flags are equal.
+        const PMD = 1 << 6;
+        /// Of an entry that is not present: the page was anon-exclusive when it was taken out.
+        const EXCLUSIVE = 1 << 7;
     }
 }
 
@@ -97,6 +108,18 @@ bitflags! {
         const UFFD_WP = 1 << 5;
         const DONTCOPY = 1 << 6;
         const WIPEONFORK = 1 << 7;
+        const UFFD_MISSING = 1 << 8;
+        const UFFD_MINOR = 1 << 9;
+        /// With [`VmaFlags::UFFD_WP`]: the kernel resolves write protection by itself.
+        const UFFD_WP_ASYNC = 1 << 10;
+        const MERGEABLE = 1 << 11;
+        const HUGETLB = 1 << 12;
+        /// VM_PFNMAP: its ptes are special.
+        const PFNMAP = 1 << 13;
+        /// A huge page is reserved for it: HPAGE_RESV_OWNER, and the page has not come yet.
+        const RESERVED = 1 << 14;
+        /// `anon_vma` is set: some page of the mapping was anonymous once.
+        const ANON_VMA = 1 << 15;
     }
 }
 
@@ -106,6 +129,8 @@ pub struct Vma<N> {
     pub flags: VmaFlags,
     /// Place among the pages of all files, plus one; 0 for anonymous memory.
     pub cache: N,
+    /// log2 of the pages that a fault brings at once, where the aligned range is there and empty.
+    pub order: u8,
 }
 
 impl<N: Number> Vma<N> {
@@ -123,7 +148,12 @@ impl<N: Number> Vma<N> {
 impl<N: Copy + PartialEq> Pte<N> {
     /// Something is mapped there.
     pub fn is_present(&self) -> bool {
-        !matches!(self.target, Target::None)
+        matches!(self.target, Target::Zero | Target::Page(_) | Target::Special(_))
+    }
+
+    /// Nothing is there, not even an entry that is not present: `pte_none`.
+    pub fn is_none(&self) -> bool {
+        matches!(self.target, Target::None)
     }
 
     /// User space may load through it without a fault.

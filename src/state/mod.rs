@@ -6,9 +6,10 @@
 mod fingerprint;
 mod folio;
 mod mm;
+mod rmap;
 mod task;
 
-pub use folio::{Folio, FolioFlags, PIN_BIAS, Page, Pfn};
+pub use folio::{Folio, FolioFlags, LargeFolio, Owner, PIN_BIAS, Page, Pfn, SwapSlot};
 pub use mm::{Mm, MmapLock, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
 pub use task::{At, Fault, FaultKind, ForkAt, Grab, GupAt, Task, TaskFlags};
 
@@ -28,6 +29,11 @@ pub struct State<B: Size> {
     /// What named references hold, reference after reference.
     held: B::Held<Target<B::Number>>,
     tasks: B::Tasks<Task<B::Number>>,
+    /// What large folios have beside [`Folio`], by their first frame.
+    larges: B::Larges<LargeFolio<B::Number>>,
+    swap: B::Swap<SwapSlot<B>>,
+    /// The writable translation that each actor's CPU used last: a page of its address space and the frame behind it.
+    tlbs: B::Tasks<Option<(B::Number, Pfn<B::Number>)>>,
     /// References to the zero page that are counted.
     zero_refcount: B::Number,
     /// What the zero page holds: zeros, unless something went badly wrong.
@@ -35,6 +41,11 @@ pub struct State<B: Size> {
 }
 
 const _: () = assert!(size_of::<State<Small>>() <= 512, "one explorer state must stay a cheap memcpy");
+
+/// Frames for each entry of the table of large folios: the smallest large anonymous folio has four pages.
+///
+/// Source: mm/huge_memory.c, THP_ORDERS_ALL_ANON: orders from 2 on.
+const FRAMES_PER_LARGE: usize = 4;
 
 /// All frames are in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +69,9 @@ impl<B: Size> State<B> {
             cache: B::Cache::filled(program.cache_pages()),
             held: B::Held::filled(held),
             tasks: B::Tasks::filled(program.tasks.len()),
+            larges: B::Larges::filled(frames.div_ceil(FRAMES_PER_LARGE)),
+            swap: B::Swap::filled(program.swap_slots().min(B::SWAP_MAX)),
+            tlbs: B::Tasks::filled(program.tasks.len()),
             zero_refcount: B::Number::default(),
             zero_words: B::Words::default(),
         };
@@ -112,18 +126,61 @@ impl<B: Size> State<B> {
         &mut self.pages.as_mut()[pfn.idx()]
     }
 
+    /// The first page of the folio that a page is part of: `folio_page(page_folio(page), 0)`.
+    pub fn head(&self, pfn: Pfn<B::Number>) -> Pfn<B::Number> {
+        match self.folios.as_ref()[pfn.idx()].order {
+            0 => pfn,
+            order => Pfn::at(pfn.idx() >> order << order),
+        }
+    }
+
     /// The folio that a page is part of.
     pub fn folio(&self, pfn: Pfn<B::Number>) -> &Folio<B::Number> {
-        &self.folios.as_ref()[pfn.idx()]
+        &self.folios.as_ref()[self.head(pfn).idx()]
     }
 
     pub fn folio_mut(&mut self, pfn: Pfn<B::Number>) -> &mut Folio<B::Number> {
-        &mut self.folios.as_mut()[pfn.idx()]
+        let head = self.head(pfn);
+        &mut self.folios.as_mut()[head.idx()]
     }
 
-    /// Every frame with its folio, free ones among them.
+    /// Every frame with what stands at it, free ones and those of large folios past the first among them.
     pub fn folios(&self) -> impl ExactSizeIterator<Item = (Pfn<B::Number>, &Folio<B::Number>)> {
         self.folios.as_ref().iter().enumerate().map(|(at, folio)| (Pfn::at(at), folio))
+    }
+
+    /// The pages of the folio that a page is part of.
+    pub fn folio_pages(&self, pfn: Pfn<B::Number>) -> impl ExactSizeIterator<Item = Pfn<B::Number>> + use<B> {
+        let first = self.head(pfn).idx();
+        (first..first + (1_usize << self.folio(pfn).order)).map(Pfn::at)
+    }
+
+    /// What a large folio has beside its [`Folio`].
+    pub fn large(&self, pfn: Pfn<B::Number>) -> &LargeFolio<B::Number> {
+        &self.larges.as_ref()[self.head(pfn).idx() / FRAMES_PER_LARGE]
+    }
+
+    pub fn large_mut(&mut self, pfn: Pfn<B::Number>) -> &mut LargeFolio<B::Number> {
+        let at = self.head(pfn).idx() / FRAMES_PER_LARGE;
+        &mut self.larges.as_mut()[at]
+    }
+
+    /// The slots of the swap device.
+    pub fn swap(&self) -> &[SwapSlot<B>] {
+        self.swap.as_ref()
+    }
+
+    pub fn swap_mut(&mut self) -> &mut [SwapSlot<B>] {
+        self.swap.as_mut()
+    }
+
+    /// The writable translation that an actor's CPU used last.
+    pub fn tlb(&self, task: TaskId) -> Option<(Vpn, Pfn<B::Number>)> {
+        self.tlbs.as_ref()[task.idx()].map(|(vpn, pfn)| (Vpn::at(vpn.get() as usize), pfn))
+    }
+
+    pub fn set_tlb(&mut self, task: TaskId, entry: Option<(Vpn, Pfn<B::Number>)>) {
+        self.tlbs.as_mut()[task.idx()] = entry.map(|(vpn, pfn)| (B::Number::new(vpn.0.into()), pfn));
     }
 
     /// What the page cache has at a place of the program's files.
@@ -180,9 +237,20 @@ impl<B: Size> State<B> {
     /// # Errors
     /// [`OutOfFrames`] where none is free; the bound is [`Size::FRAMES_MAX`] or less.
     pub fn alloc(&mut self) -> Result<Pfn<B::Number>, OutOfFrames> {
-        let free = self.folios.as_ref().iter().position(|folio| folio.is_free()).ok_or(OutOfFrames)?;
+        self.alloc_order(0)
+    }
+
+    /// Takes free frames in a row: a folio of 2^`order` pages with one reference, their words all zero.
+    ///
+    /// # Errors
+    /// [`OutOfFrames`] where there is no such row; the bound is [`Size::FRAMES_MAX`] or less.
+    pub fn alloc_order(&mut self, order: u8) -> Result<Pfn<B::Number>, OutOfFrames> {
+        let pages = 1 << order;
+        let is_free = |run: &[Folio<B::Number>]| run.iter().all(|folio| folio.is_free() && !folio.is_large());
+        let free = self.folios.as_ref().chunks_exact(pages).position(is_free).ok_or(OutOfFrames)? * pages;
+        self.folios.as_mut()[free..free + pages].fill(Folio { order, ..Folio::default() });
         let pfn = Pfn::at(free);
-        *self.folio_mut(pfn) = Folio { refcount: B::Number::new(1), ..Folio::default() };
+        self.folio_mut(pfn).refcount = B::Number::new(1);
         Ok(pfn)
     }
 
@@ -208,17 +276,27 @@ impl<B: Size> State<B> {
 
     fn free_if_unused(&mut self, pfn: Pfn<B::Number>) {
         if self.folio(pfn).is_free() {
-            *self.folio_mut(pfn) = Folio::default();
-            *self.page_mut(pfn) = Page::default();
+            self.free(pfn);
         }
+    }
+
+    /// The folio's frames are free, whatever was counted.
+    pub fn free(&mut self, pfn: Pfn<B::Number>) {
+        if self.folio(pfn).is_large() {
+            *self.large_mut(pfn) = LargeFolio::default();
+        }
+        let (first, pages) = (self.head(pfn).idx(), 1_usize << self.folio(pfn).order);
+        self.folios.as_mut()[first..first + pages].fill(Folio::default());
+        self.pages.as_mut()[first..first + pages].fill(Page::default());
     }
 
     /// Stores a value to a word of a page, or to all of its words; to nothing at all where there is no page.
     pub fn store(&mut self, target: Target<B::Number>, word: Option<WordId>, value: ValueId) {
         let words = match target {
-            Target::Page(pfn) => self.page_mut(pfn).words.as_mut(),
+            Target::Page(pfn) | Target::Special(pfn) | Target::Migration(pfn) => self.page_mut(pfn).words.as_mut(),
             Target::Zero => self.zero_words.as_mut(),
-            Target::None => return,
+            Target::Swap(slot) => self.swap.as_mut()[slot.get() as usize].words.as_mut(),
+            Target::None | Target::Guard => return,
         };
         match word {
             None => words.fill(value),
@@ -226,12 +304,16 @@ impl<B: Size> State<B> {
         }
     }
 
-    /// What a page holds; zeros where there is none.
+    /// What a page holds; zeros where there is none. Of a swap entry, what the page holds that a fault would bring.
     pub fn words(&self, target: Target<B::Number>) -> B::Words {
         match target {
-            Target::Page(pfn) => self.page(pfn).words,
+            Target::Page(pfn) | Target::Special(pfn) | Target::Migration(pfn) => self.page(pfn).words,
             Target::Zero => self.zero_words,
-            Target::None => B::Words::default(),
+            Target::Swap(slot) => {
+                let slot = &self.swap()[slot.get() as usize];
+                slot.cached.pfn().map_or(slot.words, |pfn| self.page(pfn).words)
+            }
+            Target::None | Target::Guard => B::Words::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ mod value;
 
 pub use failure::{Event, Failure};
 pub use ids::*;
-pub use size::{Large, Number, Sets, Size, Small, Table};
+pub use size::{Large, Number, PMD_ORDER, Sets, Size, Small, Table};
 pub use value::{Value, ValueSet};
 
 /// A range of bytes of a source text: where a word, a statement or a mistake stands.

@@ -96,6 +96,9 @@ impl Sets for [ValueSet; 8] {
     }
 }
 
+/// log2 of the base pages in a PMD-mapped THP, as x86 has it with base pages of 4 KiB.
+pub const PMD_ORDER: u8 = 9;
+
 /// How large a world may be. The engine and the ideal world are one code over two sizes.
 pub trait Size: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
     /// Names frames and counts mappings and references.
@@ -118,6 +121,10 @@ pub trait Size: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
     type Held<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
     /// One entry an actor.
     type Tasks<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry for each place where a large folio may begin: every fourth frame.
+    type Larges<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    /// One entry a slot of the swap device.
+    type Swap<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
 
     /// Processes.
     const PROCS_MAX: usize;
@@ -137,8 +144,8 @@ pub trait Size: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
     const WORDS_MAX: usize;
     /// Different values in a program, 0 among them.
     const VALUES_MAX: usize;
-    /// log2 of the base pages in a PMD-mapped THP.
-    const PMD_ORDER: u32;
+    /// Slots of the swap device.
+    const SWAP_MAX: usize;
 }
 
 /// Search and fuzzing: plain arrays, `Copy`.
@@ -156,6 +163,8 @@ impl Size for Small {
     type Refs<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
     type Held<T: Copy + Default + Eq + Hash + Debug> = [T; 8];
     type Tasks<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
+    type Larges<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
+    type Swap<T: Copy + Default + Eq + Hash + Debug> = [T; 8];
     const PROCS_MAX: usize = 3;
     const PAGES_MAX: usize = 4;
     const FRAMES_MAX: usize = 16;
@@ -165,7 +174,7 @@ impl Size for Small {
     const TASKS_MAX: usize = 4;
     const WORDS_MAX: usize = 4;
     const VALUES_MAX: usize = 32;
-    const PMD_ORDER: u32 = 2;
+    const SWAP_MAX: usize = 8;
 }
 
 /// `cowl run`: vectors as long as the program needs, up to these bounds.
@@ -183,6 +192,8 @@ impl Size for Large {
     type Refs<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
     type Held<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
     type Tasks<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Larges<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Swap<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
     const PROCS_MAX: usize = 16;
     const PAGES_MAX: usize = 4096;
     const FRAMES_MAX: usize = 65535;
@@ -192,5 +203,5 @@ impl Size for Large {
     const TASKS_MAX: usize = 64;
     const WORDS_MAX: usize = 8;
     const VALUES_MAX: usize = 256;
-    const PMD_ORDER: u32 = 9;
+    const SWAP_MAX: usize = 4096;
 }
