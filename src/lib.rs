@@ -17,6 +17,7 @@ pub mod state;
 pub mod engine;
 pub mod ideal;
 
+pub mod generate;
 pub mod lower;
 pub mod run;
 

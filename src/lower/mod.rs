@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 pub use error::{ItemError, LowerError, Mistake, NameError, OrderError, StatementError};
 pub use load::Include;
-pub use unmodelled::unmodelled;
+pub use unmodelled::{is_modelled, unmodelled};
 
 use book::{Book, Read};
 use error::{Errors, Place};

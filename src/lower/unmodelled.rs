@@ -20,6 +20,11 @@ pub fn unmodelled(program: &Program) -> Vec<(Option<Pc>, &'static str)> {
     found
 }
 
+/// Whether an operation of a program can be run.
+pub fn is_modelled(program: &Program, op: Op) -> bool {
+    operation(program, op).is_none()
+}
+
 fn operation(program: &Program, op: Op) -> Option<&'static str> {
     match op {
         Op::Mmap { area, backing, .. } => mapping(program, program.mems[area.mem.idx()].kind, backing),

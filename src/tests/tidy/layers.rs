@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explore", &["types", "ir", "policy", "state", "trace", "case", "observe", "engine", "ideal", "run", "check"]),
     ("syntax", &["types", "ir"]), // Of `ir` the table of verbs, for suggestions.
     ("lower", &["types", "ir", "policy", "syntax", "ideal", "observe"]), // `policy` for names and users' policies, `ideal` to judge claims.
-    ("gen", &["types", "ir", "policy", "case"]),                         // A generator must not know outcomes.
+    ("generate", &["types", "ir"]),                                      // A generator must not know outcomes.
     ("kernel", &["types", "ir", "observe", "syntax", "lower", "printer"]), // Text in, so that an agent needs no runner; never `engine`: it must not be able to peek.
 ];
 

@@ -1,0 +1,130 @@
+//! Programs that nobody wrote: drawn statement by statement from a table of rows, each valid where it stands.
+//!
+//! A generator knows what has been said so far ([`sketch::Sketch`]) and never what came of it: it names neither the engine nor the
+//! ideal world, so what it draws cannot lean on what either believes. What it makes is canonical: printed and lowered again
+//! it is the same program. Each program draws a subset of the verbs (swarm testing), since what repairs a state — exit, munmap,
+//! unpin — is what hides a bug that needs it broken.
+
+mod dice;
+pub mod rows;
+pub mod sketch;
+#[cfg(test)]
+mod tests;
+
+pub use dice::{Dice, Seeded};
+
+use crate::ir::{Op, Program, Verb};
+use crate::types::{Size, Small};
+use rows::ROWS;
+use sketch::Sketch;
+
+/// How many statements a program has at most, unless a caller says otherwise.
+pub const STATEMENTS: usize = 24;
+
+/// Draws of one statement that come to nothing before the program ends early; the rows left may have nothing to say.
+const DRAWS_MAX: usize = 64;
+
+/// How many of each thing a program may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    pub procs: usize,
+    pub pages: usize,
+    pub actors: usize,
+    pub refs: usize,
+    pub held: usize,
+    pub cache: usize,
+    pub values: usize,
+    pub words: usize,
+}
+
+impl Limits {
+    /// What a world of this size can hold.
+    pub const fn of<B: Size>() -> Self {
+        Self {
+            procs: B::PROCS_MAX,
+            pages: B::PAGES_MAX,
+            actors: B::TASKS_MAX,
+            refs: B::REFS_MAX,
+            held: B::HELD_MAX,
+            cache: B::CACHE_MAX,
+            values: B::VALUES_MAX,
+            words: B::WORDS_MAX,
+        }
+    }
+}
+
+/// What programs are drawn.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Statements of a program at most; a program has at least a quarter of them where it can.
+    pub statements: usize,
+    /// Operands that are wrong on purpose, in a hundred: memory that is unmapped, protected or never touched.
+    pub wild_percent: u32,
+    /// The chance of each row to be in a program's subset, in a hundred. Mapping, storing and loading always are.
+    pub swarm_percent: u32,
+    /// How large programs may get.
+    pub limits: Limits,
+    /// Whether an operation can be run; asked with the program that it would be added to.
+    pub modelled: fn(&Program, Op) -> bool,
+    /// Verbs that are never drawn.
+    pub without: Vec<Verb>,
+}
+
+impl Settings {
+    /// What campaigns draw: 24 statements, small worlds, one operand of fifty wild. `modelled` is the one place that knows what
+    /// can be run: [`crate::lower::is_modelled`], or what a real kernel offers.
+    pub fn new(modelled: fn(&Program, Op) -> bool) -> Self {
+        Self {
+            statements: STATEMENTS,
+            wild_percent: 2,
+            swarm_percent: 60,
+            limits: Limits::of::<Small>(),
+            modelled,
+            without: Vec::new(),
+        }
+    }
+}
+
+/// Draws a program: every name resolved, every statement possible where it stands, no claims.
+///
+/// The same choices give the same program as long as [`ROWS`] stays as it is; what is kept is the program, never the choices.
+pub fn program(dice: &mut dyn Dice, settings: &Settings) -> Program {
+    let mut sketch = Sketch::new(settings.limits, settings.wild_percent);
+    let len = settings.statements - dice.below((settings.statements * 3 / 4) as u32) as usize;
+    let subset = subset(dice, settings);
+    let mut draws_left = DRAWS_MAX;
+    while sketch.program().code.len() < len && 0 < draws_left {
+        let left = len - sketch.program().code.len();
+        match statement(&mut sketch, dice, settings, &subset, left) {
+            true => draws_left = DRAWS_MAX,
+            false => draws_left -= 1,
+        }
+    }
+    sketch.finish()
+}
+
+/// The rows that a program may use: each with its chance, so that programs differ in what cannot happen in them.
+fn subset(dice: &mut dyn Dice, settings: &Settings) -> Vec<bool> {
+    let always = |verb| matches!(verb, Verb::Mmap | Verb::Write | Verb::Read | Verb::Fork);
+    let chosen = |row: &rows::Row| {
+        let lucky = dice.percent(settings.swarm_percent);
+        (always(row.verb) || lucky) && !settings.without.contains(&row.verb)
+    };
+    ROWS.iter().map(chosen).collect()
+}
+
+/// Adds one statement; says whether it could.
+fn statement(sketch: &mut Sketch, dice: &mut dyn Dice, settings: &Settings, subset: &[bool], left: usize) -> bool {
+    let mut weights = [0; ROWS.len()];
+    for ((row, on), weight) in ROWS.iter().zip(subset).zip(&mut weights) {
+        *weight = if *on && (row.possible)(sketch) { row.weight(left) } else { 0 };
+    }
+    let mut at = dice.below(weights.iter().sum());
+    for (row, weight) in ROWS.iter().zip(weights) {
+        if at < weight {
+            return sketch.attempt(|sketch| (row.make)(sketch, dice), settings.modelled);
+        }
+        at -= weight;
+    }
+    false
+}
