@@ -264,6 +264,6 @@ pub enum KernelFormat {
     Text,
     /// A JSON object for each scenario, one a line
     Json,
-    /// The kernel's test format; with `--kernel`
+    /// The kernel's test format, version 1
     Ktap,
 }

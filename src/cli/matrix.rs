@@ -1,6 +1,7 @@
 //! `cowl kernel run` and `cowl kernel compare` with `--kernel`: the same files on kernels in virtual machines.
 
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::args::{KernelFormat, OnKernel};
 use super::metal::{About, came, keep, nearest};
@@ -31,46 +32,43 @@ pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut 
         // A machine of our own is all ours.
         .map(|(id, (_, judged))| Job { system: true, ..job(id as u64, &judged.scenario, compare) })
         .collect();
-    let (stop, progress) = (Stop::listen(), Mutex::new(Progress::new()));
-    let all = jobs.len() * args.kernels.len();
-    let batches = vm::on_each(&args.kernels, &jobs, args.jobs.into(), &|| stop.asked(), &|done| {
-        if let Ok(mut progress) = progress.lock() {
-            progress.at(done, all, "scenarios");
-        }
-    });
-    if let Ok(mut progress) = progress.lock() {
-        progress.clear();
+    if jobs.is_empty() {
+        return Ok(());
     }
+    let stop = Stop::listen();
+    let batches = batches(args, &jobs, &stop);
     if stop.asked() {
         exit.stopped();
     }
-    let (mut columns, mut rows, mut lines) = (Vec::new(), Vec::new(), String::new());
+    let mut told = Told::default();
     for (kernel, batch) in args.kernels.iter().zip(batches) {
-        match batch {
-            Err(Failed::NoQemu) => report::complain(&format!("SKIP {}: {}\n", kernel.display(), Failed::NoQemu)),
-            Err(failed) => {
-                exit.unmet();
-                let column =
-                    Column { release: kernel.display().to_string(), failed: Some(failed.to_string()), ..Column::default() };
-                columns.push(column);
-            }
-            Ok(batch) => {
-                let (column, seen) = column(args, compare, &files, batch, exit, &mut lines)?;
-                columns.push(column);
-                rows.extend(seen);
-            }
-        }
+        told.kernel(args, compare, &files, kernel, batch, exit)?;
     }
     match args.format {
-        KernelFormat::Text if !columns.is_empty() => out.text(&text(&columns, compare))?,
+        KernelFormat::Text if !told.columns.is_empty() => out.text(&text(&told.columns, compare))?,
         KernelFormat::Text => {}
-        KernelFormat::Json => out.text(&lines)?,
-        KernelFormat::Ktap => out.text(&ktap(&columns))?,
+        KernelFormat::Json => out.text(&told.lines)?,
+        KernelFormat::Ktap => out.text(&ktap(&told.columns))?,
     }
     match &args.ledger {
-        Some(path) => keep(path, rows),
+        Some(path) => keep(path, told.rows),
         None => Ok(()),
     }
+}
+
+/// What the kernels answer, with a word of how far they are.
+fn batches(args: &OnKernel, jobs: &[Job], stop: &Stop) -> Vec<Batch> {
+    let options = vm::Options { stop: stop.flag(), ..vm::Options::default() };
+    let progress = Mutex::new(Progress::before_the_result());
+    let all = jobs.len() * args.kernels.len();
+    let at = |done| {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.at(done, all, "scenarios");
+    };
+    at(0);
+    let batches = vm::on_each(&args.kernels, jobs, args.jobs.into(), &options, &at);
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).clear();
+    batches
 }
 
 /// All scenarios of all files, in order.
@@ -78,51 +76,97 @@ fn scenarios(files: &[FileReport]) -> impl Iterator<Item = (&FileReport, &Judged
     files.iter().flat_map(|file| file.scenarios.iter().map(move |judged| (file, judged)))
 }
 
-/// What a kernel answered, held against the engine under its policy, and rows for a ledger; JSON goes to `lines`.
-fn column(
-    args: &OnKernel,
-    compare: bool,
-    files: &[FileReport],
-    batch: Batch,
-    exit: &mut Exit,
-    lines: &mut String,
-) -> Result<(Column, Vec<Row>), Fail> {
-    let release = batch.hello.release;
-    let policy = args.policy.clone().map_or_else(|| nearest(&release), Ok)?;
-    let names = [policy.clone()];
-    let options = Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false };
-    let again =
-        |file: &FileReport| analysis::run(file.sources.first().cloned().unwrap_or_default(), &mut input::used, &options);
-    let files: Vec<_> = files.iter().map(again).collect();
-    if let Some(unknown) = analysis::unknown_policy(&files, &options) {
-        return Err(Fail::Usage(Box::new(unknown)));
-    }
-    if args.times {
-        let (booted, took) = (batch.booted.as_secs_f64(), batch.took.as_secs_f64());
-        report::complain(&format!("{release}: booted in {booted:.1} s; {took:.1} s in all, {} scenarios\n", batch.ran.len()));
-    }
-    let (mut cells, mut rows) = (Vec::new(), Vec::new());
-    for ((file, judged), ran) in scenarios(&files).zip(batch.ran) {
-        let came = came(About { file, judged, release: &release, policy: &policy, compare }, ran);
-        if args.format == KernelFormat::Json {
-            let mut told = came.json();
-            told["kernel"] = release.clone().into();
-            told["policy"] = policy.clone().into();
-            *lines += &format!("{told}\n");
-        }
-        let cell = cell(&came);
-        match cell.came {
-            Came::Agrees => exit.ran(),
-            Came::Differs | Came::Crash(_) => exit.unmet(),
-            Came::Skip(_) => {}
-        }
-        cells.push(cell);
-        rows.extend(came.row);
-    }
-    Ok((Column { release, policy, cells, failed: None }, rows))
+/// What there is to say of all kernels.
+#[derive(Default)]
+struct Told {
+    columns: Vec<Column>,
+    /// For a ledger.
+    rows: Vec<Row>,
+    /// JSON, a line each.
+    lines: String,
 }
 
-fn cell(of: &super::metal::Came<'_>) -> Cell {
+impl Told {
+    /// What a kernel answered, held against the engine under its policy.
+    fn kernel(
+        &mut self,
+        args: &OnKernel,
+        compare: bool,
+        files: &[FileReport],
+        kernel: &Path,
+        batch: Batch,
+        exit: &mut Exit,
+    ) -> Result<(), Fail> {
+        let path = kernel.display();
+        for why in &batch.retried {
+            report::complain(&format!("{path}: booted again: {why}\n"));
+        }
+        let failed = match &batch.failed {
+            Some(Failed::NoQemu) => {
+                report::complain(&format!("SKIP {path}: {}\n", Failed::NoQemu));
+                return Ok(());
+            }
+            // What is known of it is said; that it is not all, by the exit code.
+            None | Some(Failed::Stopped) => None,
+            Some(failed) => {
+                match failed {
+                    Failed::Kernel { .. } => exit.bad_input(),
+                    _ => exit.unmet(),
+                }
+                self.lines += &format!("{}\n", serde_json::json!({ "kernel": path.to_string(), "failed": failed.to_string() }));
+                Some(failed.to_string())
+            }
+        };
+        let mut column = match &batch.hello {
+            Some(hello) => self.column(args, compare, files, &hello.release, &batch, exit)?,
+            None => Column { release: path.to_string(), ..Column::default() },
+        };
+        column.failed = failed.or_else(|| batch.hello.is_none().then(|| Failed::Stopped.to_string()));
+        self.columns.push(column);
+        Ok(())
+    }
+
+    fn column(
+        &mut self,
+        args: &OnKernel,
+        compare: bool,
+        files: &[FileReport],
+        release: &str,
+        batch: &Batch,
+        exit: &mut Exit,
+    ) -> Result<Column, Fail> {
+        let policy = args.policy.clone().map_or_else(|| nearest(release), Ok)?;
+        let names = [policy.clone()];
+        let options = Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false };
+        let again =
+            |file: &FileReport| analysis::run(file.sources.first().cloned().unwrap_or_default(), &mut input::used, &options);
+        let files: Vec<_> = files.iter().map(again).collect();
+        if let Some(unknown) = analysis::unknown_policy(&files, &options) {
+            return Err(Fail::Usage(Box::new(unknown)));
+        }
+        if args.times {
+            let (booted, took, ran) = (batch.booted.as_secs_f64(), batch.took.as_secs_f64(), batch.ran.len());
+            report::complain(&format!("{release}: booted in {booted:.1} s; {took:.1} s in all, {ran} scenarios\n"));
+        }
+        let mut cells = Vec::new();
+        for ((file, judged), ran) in scenarios(&files).zip(&batch.ran) {
+            let came = came(About { file, judged, release, policy: &policy, compare }, ran.clone());
+            self.lines += &format!("{}\n", came.json());
+            let cell = cell(&came);
+            match cell.came {
+                Came::Agrees => exit.ran(),
+                Came::Differs | Came::Crash(_) => exit.unmet(),
+                Came::Skip(_) => {}
+            }
+            cells.push(cell);
+            self.rows.extend(came.row);
+        }
+        Ok(Column { release: release.to_owned(), policy, cells, failed: None })
+    }
+}
+
+/// What a scenario came to, as a cell of a table.
+pub(super) fn cell(of: &super::metal::Came<'_>) -> Cell {
     let difference = of.compared.difference.as_ref().map(|difference| detail(difference, &of.line(difference)));
     let unmet = of.unmet.iter().map(|expected| format!("unmet: expect {expected}, came {}", of.word()));
     let details: Vec<_> = difference.into_iter().chain(unmet).collect();
@@ -133,5 +177,6 @@ fn cell(of: &super::metal::Came<'_>) -> Cell {
         (Verdict::Came(_), _) => Came::Differs,
     };
     let outcome = if matches!(of.run.verdict, Verdict::Came(_)) { of.word() } else { String::new() };
-    Cell { title: of.title(), outcome, came, details }
+    let (entries, unspecified) = (of.compared.entries, of.compared.unspecified.clone());
+    Cell { title: of.title(), outcome, came, details, entries, unspecified }
 }

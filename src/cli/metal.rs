@@ -11,6 +11,7 @@ use crate::analysis::{FileReport, Judged, Options};
 use crate::check::report::{Met, Run, Verdict};
 use crate::kernel::wire::{self, Ran, Times};
 use crate::metal::ledger::{HEAD, Row};
+use crate::metal::matrix::{Column, ktap};
 use crate::metal::story::{self, Comparison, Difference};
 use crate::metal::{job, judge};
 use crate::policy;
@@ -30,8 +31,7 @@ pub(super) struct About<'a> {
 
 /// What one scenario came to on the kernel.
 pub(super) struct Came<'a> {
-    file: &'a FileReport,
-    pub judged: &'a Judged,
+    about: About<'a>,
     pub run: Run,
     ran: Ran,
     /// Expectations that are unmet.
@@ -58,13 +58,6 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
     if !args.kernels.is_empty() {
         return matrix::on_kernels(args, compare, out, exit);
     }
-    if args.format == KernelFormat::Ktap {
-        return Err(Fail::usage(
-            "cowl::usage::ktap",
-            "`--format ktap` is for kernels given with `--kernel`",
-            "leave one out or add the other",
-        ));
-    }
     let mut host = start()?;
     let policy = match &args.policy {
         Some(name) => name.clone(),
@@ -81,6 +74,7 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
         out.text(&format!("{} as {policy}\n", host.hello.release))?;
     }
     let (stop, start, mut totals, mut rows) = (Stop::listen(), Instant::now(), Totals::default(), Vec::new());
+    let mut cells = Vec::new();
     for file in &files {
         for judged in &file.scenarios {
             if stop.asked() {
@@ -91,12 +85,19 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
             let release = &host.hello.release;
             let came = came(About { file, judged, release, policy: &policy, compare }, ran);
             totals.add(&came);
-            tell(&came, compare, args.format, out)?;
+            match args.format {
+                KernelFormat::Ktap => cells.push(matrix::cell(&came)),
+                KernelFormat::Text => tell(&came, compare, out)?,
+                KernelFormat::Json => out.text(&format!("{}\n", came.json()))?,
+            }
             rows.extend(came.row);
         }
     }
     let seconds = start.elapsed().as_secs_f64();
     totals.exit(exit);
+    if args.format == KernelFormat::Ktap {
+        out.text(&ktap(&[Column { release: host.hello.release.clone(), policy: policy.clone(), cells, failed: None }]))?;
+    }
     if args.format == KernelFormat::Text {
         out.text(&totals.text(compare))?;
         if args.times {
@@ -131,7 +132,7 @@ pub(super) fn came(about: About<'_>, mut ran: Ran) -> Came<'_> {
     let place = file.policies.iter().position(|name| name == policy);
     let expected = place.map(|place| judge::expectations(scenario, place, &run)).unwrap_or_default();
     let unmet = expected.iter().filter(|expected| expected.met == Met::No).map(|expected| expected.text.clone()).collect();
-    let mut came = Came { file, judged, run, ran, unmet, compared: Comparison::default(), row: None };
+    let mut came = Came { about, run, ran, unmet, compared: Comparison::default(), row: None };
     let engine = judged.report.results.first().map(|result| &result.run).filter(|_| compare);
     if let (Some(Verdict::Skip(why)), Verdict::Came(_)) = (engine.map(|engine| &engine.verdict), &came.run.verdict) {
         came.run.verdict = Verdict::Skip(format!("the engine has nothing to compare with: {why}"));
@@ -159,7 +160,7 @@ pub(super) fn came(about: About<'_>, mut ran: Ran) -> Came<'_> {
 impl Came<'_> {
     /// `corpus/a.cow: name over kind`.
     pub fn title(&self) -> String {
-        format!("{}: {}", self.file.path(), self.judged.title())
+        format!("{}: {}", self.about.file.path(), self.about.judged.title())
     }
 
     /// The outcome, or why there is none.
@@ -173,7 +174,7 @@ impl Came<'_> {
 
     /// The statement after which a difference showed.
     pub fn line(&self, difference: &Difference) -> String {
-        self.file.statement(self.judged.span(difference.pc))
+        self.about.file.statement(self.about.judged.span(difference.pc))
     }
 
     /// All of it for other programs.
@@ -182,8 +183,9 @@ impl Came<'_> {
             let (Difference { pc, what, engine, kernel }, line) = (difference, self.line(difference));
             serde_json::json!({ "pc": pc.0, "line": line, "what": what, "engine": engine, "kernel": kernel })
         });
+        let About { file, judged, release, policy, .. } = self.about;
         serde_json::json!({
-            "file": self.file.path(), "scenario": self.judged.title(), "outcome": self.word(), "unmet": self.unmet,
+            "kernel": release, "policy": policy, "file": file.path(), "scenario": judged.title(), "outcome": self.word(), "unmet": self.unmet,
             "compared": self.compared.entries, "unspecified": self.compared.unspecified, "difference": difference, "run": self.ran,
         })
     }
@@ -200,10 +202,7 @@ impl Came<'_> {
     }
 }
 
-fn tell(came: &Came<'_>, compare: bool, format: KernelFormat, out: &mut Out<'_>) -> Result<(), Fail> {
-    if format == KernelFormat::Json {
-        return out.text(&format!("{}\n", came.json()));
-    }
+fn tell(came: &Came<'_>, compare: bool, out: &mut Out<'_>) -> Result<(), Fail> {
     let (title, word) = (came.title(), came.word());
     let mut text = String::new();
     if !compare || came.compared.difference.is_some() || !came.unmet.is_empty() || !matches!(came.run.verdict, Verdict::Came(_))

@@ -44,6 +44,11 @@ impl Stop {
         stop
     }
 
+    /// For those who look themselves.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether it was asked for.
     pub fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -60,7 +65,12 @@ pub struct Progress {
 
 impl Progress {
     pub fn new() -> Self {
-        Self { start: Instant::now(), shown: false, wanted: io::stderr().is_terminal() && !io::stdout().is_terminal() }
+        Self { wanted: io::stderr().is_terminal() && !io::stdout().is_terminal(), ..Self::before_the_result() }
+    }
+
+    /// For a result that is said at the end: on the same terminal, the two do not mix.
+    pub fn before_the_result() -> Self {
+        Self { start: Instant::now(), shown: false, wanted: io::stderr().is_terminal() }
     }
 
     /// `done` of `all` are done, of what is counted.

@@ -1,5 +1,7 @@
 //! Scenario by kernel, as text for people and in the kernel's test format.
 
+use std::collections::BTreeMap;
+
 use super::story::Difference;
 use crate::render::ktap::plain;
 use crate::render::words;
@@ -27,6 +29,10 @@ pub struct Cell {
     pub came: Came,
     /// What is not as expected: the difference, an expectation that is unmet.
     pub details: Vec<String>,
+    /// Entries of the two stories that were compared.
+    pub entries: usize,
+    /// How many pages of how many lines are left open, and why.
+    pub unspecified: BTreeMap<&'static str, usize>,
 }
 
 /// Whether a kernel did as it was expected to: by the engine where the two were compared, else by the scenario.
@@ -68,13 +74,20 @@ impl Column {
     }
 
     /// `5.10.0-46-cloud-amd64 as linux-5.10-stable: 3 agree, 0 differ, 1 skipped, 0 crashed`.
-    fn total(&self) -> String {
-        if let Some(why) = &self.failed {
+    fn total(&self, compared: bool) -> String {
+        if let Some(why) = self.failed.as_ref().filter(|_| self.cells.is_empty()) {
             return format!("{}: {why}", self.release);
         }
         let [agree, differ, skipped, crashed] = ["agrees", "differs", "skip", "crash"].map(|word| self.count(word));
         let (release, policy) = (&self.release, &self.policy);
-        format!("{release} as {policy}: {agree} agree, {differ} differ, {skipped} skipped, {crashed} crashed")
+        let counts = format!("{skipped} skipped, {crashed} crashed");
+        match compared {
+            true => {
+                let entries: usize = self.cells.iter().map(|cell| cell.entries).sum();
+                format!("{release} as {policy}: {agree} agree, {differ} differ, {counts}; {entries} entries compared")
+            }
+            false => format!("{release} as {policy}: {agree} as expected, {differ} not, {counts}"),
+        }
     }
 }
 
@@ -93,44 +106,55 @@ pub fn text(columns: &[Column], compared: bool) -> String {
     let width =
         |column: &Column| column.cells.iter().map(|cell| word(cell).len()).chain([column.short().len()]).max().unwrap_or(0);
     let mut out = String::new();
+    let shown: Vec<&Column> = columns.iter().filter(|column| !column.cells.is_empty()).collect();
     let mut row = |title: &str, cells: Vec<(usize, String)>| {
         let cells: String = cells.iter().map(|(width, text)| format!("  {text:<width$}")).collect();
         out += format!("{title:<wide$}{cells}").trim_end();
         out += "\n";
     };
-    row("", columns.iter().map(|column| (width(column), column.short().to_owned())).collect());
+    if !shown.is_empty() {
+        row("", shown.iter().map(|column| (width(column), column.short().to_owned())).collect());
+    }
     for (place, title) in titles.iter().enumerate() {
         let cell = |column: &Column| (width(column), column.cells.get(place).map_or("-".to_owned(), word));
-        row(&title.title, columns.iter().map(cell).collect());
+        row(&title.title, shown.iter().copied().map(cell).collect());
     }
-    out += "\n";
+    if !shown.is_empty() {
+        out += "\n";
+    }
     for column in columns {
-        out += &format!("{}\n", column.total());
-        let unlike = column.cells.iter().filter(|cell| matches!(cell.came, Came::Differs | Came::Crash(_)));
-        for cell in unlike {
-            out += &format!("  {}: {}\n", cell.title, cell.came.word());
-            let crash = if let Came::Crash(why) = &cell.came { Some(why) } else { None };
-            let details = crash.into_iter().chain(&cell.details).flat_map(|text| text.lines());
-            out.extend(details.map(|line| format!("    {line}\n")));
-        }
-        for (why, count) in skipped(column) {
-            out += &format!("  {} skipped: {why}\n", words::count(count as u64, "scenario", "scenarios"));
-        }
+        out += &format!("{}\n", column.total(compared));
+        out += &told(column);
     }
     out
 }
 
-/// The reasons of what was skipped, in order of first appearance, with how often each.
-fn skipped(column: &Column) -> Vec<(&str, usize)> {
-    let mut reasons: Vec<(&str, usize)> = Vec::new();
+/// What of a kernel is not as expected, was left open or was skipped, and why.
+fn told(column: &Column) -> String {
+    let mut out = String::new();
+    for cell in column.cells.iter().filter(|cell| matches!(cell.came, Came::Differs | Came::Crash(_))) {
+        out += &format!("  {}: {}\n", cell.title, cell.came.word());
+        let crash = if let Came::Crash(why) = &cell.came { Some(why) } else { None };
+        let details = crash.into_iter().chain(&cell.details).flat_map(|text| text.lines());
+        out.extend(details.map(|line| format!("    {line}\n")));
+    }
+    if let Some(why) = column.failed.as_ref().filter(|_| !column.cells.is_empty()) {
+        out += &format!("  ended after {}: {why}\n", words::count(column.cells.len() as u64, "scenario", "scenarios"));
+    }
+    let (mut unspecified, mut skipped) = (BTreeMap::new(), BTreeMap::new());
     for cell in &column.cells {
-        let Came::Skip(why) = &cell.came else { continue };
-        match reasons.iter_mut().find(|(reason, _)| reason == why) {
-            Some((_, count)) => *count += 1,
-            None => reasons.push((why, 1)),
+        cell.unspecified.iter().for_each(|(why, count)| *unspecified.entry(*why).or_insert(0) += count);
+        if let Came::Skip(why) = &cell.came {
+            *skipped.entry(why).or_insert(0_u64) += 1;
         }
     }
-    reasons
+    for (why, count) in unspecified {
+        out += &format!("  {} unspecified: {why}\n", words::count(count as u64, "page", "pages"));
+    }
+    for (why, count) in skipped {
+        out += &format!("  {} skipped: {why}\n", words::count(count, "scenario", "scenarios"));
+    }
+    out
 }
 
 /// The kernel's test format, version 1: a subtest for each kernel, a case for each scenario.
@@ -142,7 +166,7 @@ pub fn ktap(columns: &[Column]) -> String {
             out += &format!("  KTAP version 1\n  # Subtest: {release}\n  1..{}\n", column.cells.len());
             out.extend(column.cells.iter().enumerate().map(|(place, cell)| case(cell, place + 1)));
         }
-        out.extend(column.failed.iter().map(|why| format!("# {}\n", plain(why))));
+        out.extend(column.failed.iter().flat_map(|why| why.lines()).map(|why| format!("# {}\n", plain(why))));
         let bad = column.failed.is_some() || 0 < column.count("differs") + column.count("crash");
         let none = column.cells.iter().all(|cell| matches!(cell.came, Came::Skip(_)));
         out += &match (bad, none) {
@@ -177,6 +201,8 @@ mod tests {
             outcome: outcome.to_owned(),
             came,
             details: details.iter().map(|line| (*line).to_owned()).collect(),
+            entries: 40,
+            unspecified: BTreeMap::from([("what the model leaves open", 2)]),
         };
         let column = |release: &str, policy: &str, cells| Column {
             release: release.to_owned(),
@@ -202,18 +228,20 @@ mod tests {
     #[test]
     fn a_table_says_for_each_kernel_what_agrees_and_lists_what_does_not() {
         insta::assert_snapshot!(text(&columns(), true), @r"
-                           5.10.0  6.18.15  /k/vmlinuz
-        a.cow: a           agrees  differs  -
-        a.cow: b over thp  skip    crash    -
+                           5.10.0  6.18.15
+        a.cow: a           agrees  differs
+        a.cow: b over thp  skip    crash
 
-        5.10.0-46-cloud-amd64 as linux-5.10-stable: 1 agree, 0 differ, 1 skipped, 0 crashed
+        5.10.0-46-cloud-amd64 as linux-5.10-stable: 1 agree, 0 differ, 1 skipped, 0 crashed; 80 entries compared
+          4 pages unspecified: what the model leaves open
           1 scenario skipped: `mmap thp`: none
-        6.18.15+deb13 as linux-6.15: 0 agree, 1 differ, 0 skipped, 1 crashed
+        6.18.15+deb13 as linux-6.15: 0 agree, 1 differ, 0 skipped, 1 crashed; 80 entries compared
           a.cow: a: differs
             after `p: fork c`: p.buf[0] mapcount: engine 1, kernel 2
           a.cow: b over thp: crash
             the machine ended
               Kernel panic - not syncing
+          4 pages unspecified: what the model leaves open
         /k/vmlinuz: it did not come up
         ");
     }

@@ -117,6 +117,22 @@ fn ktap_is_read_back_by_a_parser_that_is_not_ours() {
     );
 }
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn ktap_of_a_real_kernel_is_read_back_too_and_a_kernel_is_a_subtest() {
+    let folder = file("ktap-of-a-kernel", LEAK).with_file_name("");
+    std::fs::write(folder.join("unmet.cow"), UNMET).expect("files");
+    let held = "scenario skipped {\n    p: mmap buf 1 page\n    p: write buf 1\n    kernel: hold p.buf -> r\n}\n";
+    std::fs::write(folder.join("skipped.cow"), held).expect("files");
+    let said = cowl_on("kernel run --format ktap", &folder, "").ends(1);
+    let tap = as_tap(&said.out);
+    let statements = TapParser::new().parse(&tap).unwrap_or_else(|error| panic!("{error}: {tap}"));
+    let [TapStatement::Plan(plan), TapStatement::Subtest(kernel)] = &statements[..] else { panic!("{statements:?}") };
+    assert_eq!((plan.count, kernel.ending.result), (1, false), "{tap}");
+    let cases = points(&kernel.statements).into_iter().map(|(_, result, skipped)| (result, skipped)).collect::<Vec<_>>();
+    assert_eq!(cases, [(true, false), (true, true), (false, false)], "{tap}");
+}
+
 /// Name, result, and whether it was skipped.
 fn points<'a>(statements: &[TapStatement<'a>]) -> Vec<(Option<&'a str>, bool, bool)> {
     let point = |statement: &TapStatement<'a>| match statement {

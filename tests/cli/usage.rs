@@ -144,3 +144,14 @@ fn policies_are_listed_shown_and_compared() {
     cowl("policies diff latest linux-7.3").ends(0).says("they are the same");
     cowl("verbs").ends(0).says("vmsplice").says("uffd register");
 }
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_file_that_is_no_kernel_is_bad_input_and_where_nothing_can_run_the_exit_code_says_so() {
+    let path = file("no-kernel", LEAK);
+    let no_kernel = path.with_file_name("no-kernel.cow");
+    let said = cowl_on(&format!("kernel run --kernel {}", no_kernel.display()), &path, "").ends(2);
+    said.says("not a bootable x86 kernel: give a vmlinuz (bzImage)");
+    let held = "scenario a {\n    p: mmap buf 1 page\n    p: write buf 1\n    kernel: hold p.buf -> r\n}\n";
+    cowl_on("kernel run", &file("nothing-can-run", held), "").ends(4).says("a transient reference cannot be held from outside");
+}

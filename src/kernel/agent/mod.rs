@@ -26,6 +26,7 @@ use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use super::wire::{Answer, Feature, Hello, Request, VERSION};
 use crate::ir::Program;
 use look::{Frames, Sight};
+pub(in crate::kernel) use sys::tie;
 use sys::{ARENA, PAGE, Stretch};
 
 /// What the agent keeps between scenarios.

@@ -9,6 +9,8 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use io_uring::{IoUring, opcode, types};
 
@@ -213,6 +215,20 @@ pub fn fork() -> io::Result<Fork> {
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(pid as i32)),
     }
+}
+
+/// Makes a program end with the thread that starts it, whatever ends that, and hands it these descriptors under their numbers.
+pub fn tie(command: &mut Command, keep: Vec<OwnedFd>) {
+    let parent = rustix::process::getpid();
+    let before = move || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        if rustix::process::getppid() != Some(parent) {
+            return Err(rustix::io::Errno::SRCH.into()); // The parent was gone before that.
+        }
+        keep.iter().try_for_each(|fd| Ok(rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?))
+    };
+    // SAFETY: between fork and exec the child makes these system calls alone; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(before) };
 }
 
 /// _exit(2): nothing of the parent's is flushed twice.

@@ -10,30 +10,34 @@ use super::{Failed, Guest, Options};
 use crate::kernel::wire::{Hello, Job, Ran};
 
 /// What a kernel came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
-    /// What its agent greeted with.
-    pub hello: Hello,
-    /// One for each job, in their order; fewer where somebody asked to stop.
+    /// What its agent greeted with; `None` where it did not come up.
+    pub hello: Option<Hello>,
+    /// One for each job, in their order; fewer where it failed.
     pub ran: Vec<Ran>,
     /// Until the agent's first line.
     pub booted: Duration,
     /// All of it, booting too.
     pub took: Duration,
+    /// Why boots failed that were tried again.
+    pub retried: Vec<String>,
+    /// Why it ended before the last job.
+    pub failed: Option<Failed>,
 }
 
 /// Runs all jobs on one kernel after another, `at_once` of them side by side; the results are in the order of the kernels.
 ///
-/// `stop` is asked between jobs; `done` is told how many of all jobs on all kernels are done.
+/// `done` is told how many of all jobs on all kernels are done. Where `options.stop` is set, all kernels end with what they have.
 pub fn on_each(
     kernels: &[PathBuf],
     jobs: &[Job],
     at_once: usize,
-    stop: &(dyn Fn() -> bool + Sync),
+    options: &Options,
     done: &(dyn Fn(usize) + Sync),
-) -> Vec<Result<Batch, Failed>> {
+) -> Vec<Batch> {
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let results: Vec<Mutex<Option<Result<Batch, Failed>>>> = kernels.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Batch>> = kernels.iter().map(|_| Mutex::default()).collect();
     let taken = || {
         let place = next.fetch_add(1, Ordering::Relaxed);
         kernels.get(place).zip(results.get(place))
@@ -41,27 +45,34 @@ pub fn on_each(
     let work = || {
         while let Some((kernel, result)) = taken() {
             let told = || done(finished.fetch_add(1, Ordering::Relaxed) + 1);
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(one(kernel, jobs, stop, &told));
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = one(kernel, jobs, options, &told);
         }
     };
+    // A machine ends with the thread that started it, so each is this thread's from its start to its end.
     thread::scope(|scope| {
         for _ in 0..at_once.clamp(1, kernels.len().max(1)) {
             scope.spawn(work);
         }
     });
-    results.into_iter().filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+    results.into_iter().map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
-fn one(kernel: &Path, jobs: &[Job], stop: &(dyn Fn() -> bool + Sync), told: &dyn Fn()) -> Result<Batch, Failed> {
-    let begun = Instant::now();
-    let mut guest = Guest::boot(kernel, Options::default())?;
-    let mut ran = Vec::with_capacity(jobs.len());
+fn one(kernel: &Path, jobs: &[Job], options: &Options, told: &dyn Fn()) -> Batch {
+    let (begun, mut batch) = (Instant::now(), Batch::default());
+    let mut guest = match Guest::boot(kernel, options.clone()) {
+        Err(failed) => return Batch { failed: Some(failed), took: begun.elapsed(), ..batch },
+        Ok(guest) => guest,
+    };
     for job in jobs {
-        if stop() {
-            break;
+        match guest.run(job) {
+            Ok(ran) => batch.ran.push(ran),
+            Err(failed) => {
+                batch.failed = Some(failed);
+                break;
+            }
         }
-        ran.push(guest.run(job)?);
         told();
     }
-    Ok(Batch { hello: guest.hello.clone(), ran, booted: guest.booted, took: begun.elapsed() })
+    let Guest { hello, booted, retried, .. } = guest;
+    Batch { hello: Some(hello), booted, retried, took: begun.elapsed(), ..batch }
 }

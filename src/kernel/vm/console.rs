@@ -1,7 +1,6 @@
 //! What a machine's console says: only its end is kept, for messages.
 
-use std::io::Read;
-use std::process::ChildStdout;
+use std::io::{PipeReader, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -16,7 +15,7 @@ pub struct Console(Arc<Mutex<Vec<u8>>>);
 
 impl Console {
     /// Reads from now on, so that the machine never waits for a reader.
-    pub fn listen(mut from: ChildStdout) -> Self {
+    pub fn listen(mut from: PipeReader) -> Self {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&kept);
         thread::spawn(move || {

@@ -8,8 +8,8 @@ use crate::kernel::wire::{Answer, Hello, Job, Ran, Request, Stop, Times};
 
 /// Machines that scenarios may bring down before the kernel is given up.
 const MACHINES_MAX: u32 = 20;
-/// Beyond a scenario's own limit, until its answer: emulation is slow, and a facts-laden answer is long.
-const ANSWER: Duration = Duration::from_secs(60);
+/// Tries to boot a machine: under emulation on a busy machine a kernel now and then gives up while it starts.
+const BOOTS_MAX: usize = 3;
 
 /// A kernel in a virtual machine.
 #[derive(Debug)]
@@ -22,30 +22,34 @@ pub struct Guest {
     pub hello: Hello,
     /// How long the first boot took.
     pub booted: Duration,
+    /// Why boots failed that were tried again.
+    pub retried: Vec<String>,
 }
 
 impl Guest {
-    /// Boots a kernel.
+    /// Boots a kernel; where it does not come up, up to three times.
     ///
     /// # Errors
-    /// As [`Machine::boot`].
+    /// As [`Machine::boot`] at the last try.
     pub fn boot(kernel: &Path, options: Options) -> Result<Self, Failed> {
-        let (machine, hello) = Machine::boot(kernel, &options)?;
+        let mut retried = Vec::new();
+        let (machine, hello) = boot(kernel, &options, &mut retried)?;
         let booted = machine.booted;
-        Ok(Self { kernel: kernel.to_owned(), options, machine: Some(machine), machines: 1, hello, booted })
+        Ok(Self { kernel: kernel.to_owned(), options, machine: Some(machine), machines: 1, hello, booted, retried })
     }
 
     /// Runs a scenario. Where the machine dies of it, that is the answer, and the next scenario finds a new machine.
     ///
     /// # Errors
-    /// Where no new machine can be had, or too many of them died.
+    /// Where no new machine can be had, too many of them died, or somebody asked to stop.
     pub fn run(&mut self, job: &Job) -> Result<Ran, Failed> {
         let request = Request::Run(job.clone());
-        let within = Duration::from_millis(job.limits.time_ms.into()) + ANSWER;
+        let within = Duration::from_millis(job.limits.time_ms.into()) + self.options.answer;
         let why = match self.machine()?.ask(&request, within) {
             Ok(Answer::Ran(ran)) if ran.id == job.id => return Ok(ran),
             Ok(Answer::Refused(why)) => why,
             Ok(_) => "the agent answered something else".to_owned(),
+            Err(Failed::Stopped) => return Err(Failed::Stopped),
             Err(failed) => {
                 if !matches!(failed, Failed::Reborn { .. }) {
                     self.machine = None;
@@ -57,15 +61,32 @@ impl Guest {
         Ok(Ran { id: job.id, lines: Vec::new(), stopped, unseen: Default::default(), times: Times::default() })
     }
 
+    /// The process that emulates the machine, where there is one.
+    pub fn id(&self) -> Option<u32> {
+        self.machine.as_ref().map(Machine::id)
+    }
+
     fn machine(&mut self) -> Result<&mut Machine, Failed> {
         let machine = match self.machine.take() {
             Some(machine) => machine,
             None if self.machines < MACHINES_MAX => {
                 self.machines += 1;
-                Machine::boot(&self.kernel, &self.options)?.0
+                boot(&self.kernel, &self.options, &mut self.retried)?.0
             }
             None => return Err(Failed::Machines(MACHINES_MAX)),
         };
         Ok(self.machine.insert(machine))
+    }
+}
+
+fn boot(kernel: &Path, options: &Options, retried: &mut Vec<String>) -> Result<(Machine, Hello), Failed> {
+    let last = retried.len() + BOOTS_MAX - 1;
+    loop {
+        match Machine::boot(kernel, options) {
+            Err(failed @ (Failed::Boot { .. } | Failed::Ended { .. })) if retried.len() < last => {
+                retried.push(failed.to_string());
+            }
+            booted => return booted,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,12 @@ pub enum Silence {
     Late,
     /// None will ever come.
     Ended,
+    /// Somebody asked to stop.
+    Stopped,
 }
+
+/// How long somebody who asks to stop waits for that, at most.
+const STOP_AFTER: Duration = Duration::from_millis(100);
 
 /// A line of a port; `None` at its end.
 type Said = (usize, Option<String>);
@@ -55,13 +61,17 @@ impl Link {
     /// The next line of the agent.
     ///
     /// # Errors
-    /// Where none comes within this time.
-    pub fn line(&mut self, within: Duration) -> Result<String, Silence> {
+    /// Where none comes within this time, or before `stop` is set.
+    pub fn line(&mut self, within: Duration, stop: &AtomicBool) -> Result<String, Silence> {
         let until = Instant::now() + within;
         loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Silence::Stopped);
+            }
             let left = until.saturating_duration_since(Instant::now());
-            match self.said.recv_timeout(left) {
-                Err(RecvTimeoutError::Timeout) => return Err(Silence::Late),
+            match self.said.recv_timeout(left.min(STOP_AFTER)) {
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(Silence::Late),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) | Ok((_, None)) => return Err(Silence::Ended),
                 Ok((place, Some(line))) if *self.chosen.get_or_insert(place) == place => return Ok(line),
                 Ok(_) => {}
@@ -97,6 +107,7 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
+    const ON: AtomicBool = AtomicBool::new(false);
 
     #[test]
     fn the_port_that_speaks_first_is_the_one_that_is_written_to() {
@@ -105,7 +116,7 @@ mod tests {
         let mut link = Link::listen(vec![other, near]).expect("a link");
         link.send(b"x").expect_err("nobody has spoken");
         far.write_all(b"noise\r\n{\"a\":1}\r\n").expect("written");
-        assert_eq!(link.line(SOON).as_deref(), Ok("{\"a\":1}"));
+        assert_eq!(link.line(SOON, &ON).as_deref(), Ok("{\"a\":1}"));
         link.send(b"hi\n").expect("sent");
         let mut heard = String::new();
         BufReader::new(far).read_line(&mut heard).expect("read");
@@ -113,11 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_the_end_are_told_apart() {
+    fn silence_the_end_and_a_request_to_stop_are_told_apart() {
         let (near, far) = UnixStream::pair().expect("two ends");
         let mut link = Link::listen(vec![near]).expect("a link");
-        assert_eq!(link.line(Duration::from_millis(10)), Err(Silence::Late));
+        assert_eq!(link.line(Duration::from_millis(10), &ON), Err(Silence::Late));
+        assert_eq!(link.line(SOON, &AtomicBool::new(true)), Err(Silence::Stopped));
         drop(far);
-        assert_eq!(link.line(SOON), Err(Silence::Ended));
+        assert_eq!(link.line(SOON, &ON), Err(Silence::Ended));
     }
 }

@@ -12,6 +12,8 @@ pub mod init;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -21,7 +23,7 @@ pub use batch::{Batch, on_each};
 use console::Console;
 pub use guest::Guest;
 use link::{Link, Silence};
-use qemu::Qemu;
+use qemu::{Qemu, Started};
 
 /// How a machine is made.
 #[derive(Clone, Debug)]
@@ -30,13 +32,26 @@ pub struct Options {
     pub program: Option<PathBuf>,
     /// Its memory in mebibytes.
     pub memory_mib: u32,
+    /// Its disk in mebibytes, of this machine's memory; it is there to be swapped to.
+    pub disk_mib: u32,
     /// Until the agent's first line.
     pub boot: Duration,
+    /// Beyond a scenario's own limit, until its answer: emulation is slow, and an answer with all facts is long.
+    pub answer: Duration,
+    /// Who sets it wants no more answers: the machine ends, and says [`Failed::Stopped`].
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { program: None, memory_mib: 1024, boot: Duration::from_secs(120) }
+        Self {
+            program: None,
+            memory_mib: 1024,
+            disk_mib: 64,
+            boot: Duration::from_secs(120),
+            answer: Duration::from_secs(60),
+            stop: Arc::default(),
+        }
     }
 }
 
@@ -61,6 +76,8 @@ pub enum Failed {
     Reborn { console: Tail },
     #[error("{0} machines were brought down (MACHINES_MAX)")]
     Machines(u32),
+    #[error("it was stopped")]
+    Stopped,
     #[error("an answer cannot be read: {why}{console}")]
     Garbled { why: String, console: Tail },
 }
@@ -85,6 +102,7 @@ pub struct Machine {
     qemu: Qemu,
     link: Link,
     console: Console,
+    stop: Arc<AtomicBool>,
     /// How long it took to the agent's first line.
     pub booted: Duration,
 }
@@ -98,21 +116,26 @@ impl Machine {
     /// Boots a kernel and waits for the agent's first line.
     ///
     /// # Errors
-    /// Where there is no qemu, no such kernel, or it does not come up in time: then with what it said last.
+    /// Where there is no such kernel, no qemu, or it does not come up in time: then with what it said last.
     pub fn boot(kernel: &Path, options: &Options) -> Result<(Self, Hello), Failed> {
         let begun = Instant::now();
-        let program = qemu::find().ok_or(Failed::NoQemu)?;
         bootable(kernel)?;
+        let program = qemu::find().ok_or(Failed::NoQemu)?;
         let itself = || std::env::current_exe().map_err(Failed::Initramfs);
         let agent = options.program.clone().map_or_else(itself, Ok)?;
         let archive = initramfs::build(&agent, kernel).map_err(Failed::Initramfs)?;
-        let (qemu, ports, output) = Qemu::start(&program, kernel, &archive, options.memory_mib).map_err(Failed::Run)?;
+        let Started { qemu, ports, output } = Qemu::start(&program, kernel, &archive, options).map_err(Failed::Run)?;
         let console = Console::listen(output);
         let link = Link::listen(ports).map_err(Failed::Run)?;
-        let mut machine = Self { qemu, link, console, booted: Duration::ZERO };
+        let mut machine = Self { qemu, link, console, stop: Arc::clone(&options.stop), booted: Duration::ZERO };
         let hello = machine.hello(options.boot)?;
         machine.booted = begun.elapsed();
         Ok((machine, hello))
+    }
+
+    /// The process that emulates it.
+    pub fn id(&self) -> u32 {
+        self.qemu.id()
     }
 
     fn hello(&mut self, within: Duration) -> Result<Hello, Failed> {
@@ -143,7 +166,8 @@ impl Machine {
     }
 
     fn line(&mut self, within: Duration) -> Result<String, Failed> {
-        self.link.line(within).map_err(|silence| match silence {
+        self.link.line(within, &self.stop).map_err(|silence| match silence {
+            Silence::Stopped => Failed::Stopped,
             Silence::Ended => self.ended(),
             Silence::Late => Failed::Silent { seconds: within.as_secs(), console: self.tail() },
         })

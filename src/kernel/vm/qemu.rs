@@ -1,20 +1,23 @@
 //! The program that emulates a machine: its command line, its start and its end.
 
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::fs::File;
+use std::io::{self, PipeReader, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, process, thread};
+use std::{env, fs, thread};
 
+use rustix::fs::{MemfdFlags, memfd_create};
+
+use super::Options;
 use super::initramfs::{LIBRARIES, PROGRAM};
 
 /// Its name on the `PATH`.
 const NAME: &str = "qemu-system-x86_64";
-/// Until qemu has opened the ports: it does so before the machine starts.
-const START: Duration = Duration::from_secs(20);
 
 /// Where the program is.
 pub fn find() -> Option<PathBuf> {
@@ -22,61 +25,54 @@ pub fn find() -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(NAME)).find(runs)
 }
 
-/// A running machine; killed and waited for when it goes.
+/// A running machine; killed and waited for when it goes, and killed with the thread that started it, whatever ends that.
 #[derive(Debug)]
 pub struct Qemu {
     child: Child,
-    _folder: Folder,
+}
+
+/// A machine that was started.
+pub struct Started {
+    pub qemu: Qemu,
+    /// Our ends of its ports.
+    pub ports: Vec<UnixStream>,
+    /// What its console says, and qemu itself.
+    pub output: PipeReader,
 }
 
 impl Qemu {
-    /// Starts a machine; with it, its ports and what its console says.
+    /// Starts a machine. All that it is made of it inherits: nothing of it lies in a folder, so nothing is left there.
     ///
     /// # Errors
-    /// Where its folder cannot be made, it cannot be started, or it does not open its ports.
-    pub fn start(
-        program: &Path,
-        kernel: &Path,
-        archive: &[u8],
-        memory_mib: u32,
-    ) -> io::Result<(Self, Vec<UnixStream>, ChildStdout)> {
-        let folder = Folder::new()?;
-        let initrd = folder.0.join("initramfs");
-        fs::write(&initrd, archive)?;
-        let names = [folder.0.join("serial"), folder.0.join("virtio")];
-        let listeners = names.iter().map(UnixListener::bind).collect::<io::Result<Vec<_>>>()?;
-        let [serial, virtio] = names.map(|name| name.display().to_string());
+    /// Where it cannot be started. That it ends at once is not seen here.
+    pub fn start(program: &Path, kernel: &Path, archive: &[u8], options: &Options) -> io::Result<Started> {
+        let initrd = memory("initramfs")?;
+        (&initrd).write_all(archive)?;
+        let disk = memory("disk")?;
+        disk.set_len(u64::from(options.disk_mib) << 20)?;
+        let ((serial, far_serial), (virtio, far_virtio)) = (UnixStream::pair()?, UnixStream::pair()?);
+        let (output, input) = io::pipe()?;
         let mut command = Command::new(program);
-        command.args(machine(memory_mib)).args(ports(&serial, &virtio));
-        command.arg("-kernel").arg(kernel).arg("-initrd").arg(&initrd).arg("-append").arg(kernel_arguments());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let output = child.stdout.take().ok_or_else(|| io::Error::other("qemu without a standard output"))?;
-        let mut qemu = Self { child, _folder: folder };
-        let ports = listeners.iter().map(|listener| qemu.accept(listener)).collect::<io::Result<Vec<_>>>()?;
-        Ok((qemu, ports, output))
+        let given: [OwnedFd; 4] = [initrd.into(), disk.into(), far_serial.into(), far_virtio.into()];
+        let [initrd, disk, serial_fd, virtio_fd] = given.each_ref().map(AsRawFd::as_raw_fd);
+        let words = format!(
+            "{} -chardev socket,id=serial,fd={serial_fd} -serial chardev:serial -device virtio-serial-pci -chardev \
+             socket,id=virtio,fd={virtio_fd} -device virtserialport,chardev=virtio,name=cowl -drive \
+             if=none,id=disk,format=raw,cache=unsafe,file=/proc/self/fd/{disk} -device nvme,serial=cowl,drive=disk -initrd \
+             /proc/self/fd/{initrd}",
+            machine(options.memory_mib)
+        );
+        command.args(words.split_whitespace()).arg("-kernel").arg(kernel).arg("-append").arg(kernel_arguments());
+        // In a process group of its own: ctrl-C is the runner's to answer.
+        command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).process_group(0);
+        tie(&mut command, given.into())?;
+        let child = command.spawn()?;
+        Ok(Started { qemu: Self { child }, ports: vec![serial, virtio], output })
     }
 
-    /// Waits until qemu has opened a port, as long as it is there.
-    fn accept(&mut self, listener: &UnixListener) -> io::Result<UnixStream> {
-        listener.set_nonblocking(true)?;
-        let until = Instant::now() + START;
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false)?;
-                    return Ok(stream);
-                }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) => {}
-            }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(io::Error::other(format!("it ended at once ({status}); is it older than 6.0?")));
-            }
-            if until < Instant::now() {
-                return Err(io::Error::other(format!("it opened no port within {} s", START.as_secs())));
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+    /// The process that emulates it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for its end, up to this time.
@@ -95,15 +91,30 @@ impl Drop for Qemu {
     }
 }
 
+/// A file in memory.
+fn memory(name: &str) -> io::Result<File> {
+    Ok(memfd_create(format!("cowl-{name}"), MemfdFlags::CLOEXEC)?.into())
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn tie(command: &mut Command, keep: Vec<OwnedFd>) -> io::Result<()> {
+    crate::kernel::agent::tie(command, keep);
+    Ok(())
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn tie(_: &mut Command, _: Vec<OwnedFd>) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this program runs in x86-64 machines alone, so it must be one of x86-64"))
+}
+
 /// The machine itself: all that a distribution's kernel finds without modules, and nothing else, which boots fastest.
-fn machine(memory_mib: u32) -> Vec<String> {
+fn machine(memory_mib: u32) -> String {
     // Guest memory must not be merged by this machine's KSM: it would break what the guest measures.
-    let text = format!(
+    format!(
         "-machine q35,mem-merge=off -accel {} -cpu max -smp 2 -m {memory_mib}M -nodefaults -no-user-config -display none \
          -no-reboot -serial stdio",
         accelerator()
-    );
-    text.split_whitespace().map(str::to_owned).collect()
+    )
 }
 
 /// KVM where the processor can do it and we may use it; else emulation. A `/dev/kvm` alone proves nothing.
@@ -116,39 +127,10 @@ fn accelerator() -> &'static str {
     }
 }
 
-/// The second serial port and a virtio port, for the agent to choose from.
-fn ports(serial: &str, virtio: &str) -> Vec<String> {
-    let socket = |id: &str, path: &str| ["-chardev".to_owned(), format!("socket,id={id},path={}", path.replace(',', ",,"))];
-    let rest = "-serial chardev:serial -device virtio-serial-pci -device virtserialport,chardev=virtio,name=cowl";
-    let rest = rest.split_whitespace().map(str::to_owned);
-    socket("serial", serial).into_iter().chain(socket("virtio", virtio)).chain(rest).collect()
-}
-
 /// What the kernel is told: little to say, an end where it panics, nothing that makes emulation slow, and its first process.
 fn kernel_arguments() -> String {
     format!(
         "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr tsc=reliable random.trust_cpu=on \
          LD_LIBRARY_PATH={LIBRARIES} rdinit={PROGRAM} -- kernel init"
     )
-}
-
-/// A folder of our own; gone with this value.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    /// Only the owner may enter: whoever reaches the ports is the machine's agent.
-    fn new() -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("cowl-vm-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = env::temp_dir().join(name);
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
