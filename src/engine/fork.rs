@@ -1,7 +1,7 @@
 //! fork: copying page tables, page by page, under write_protect_seq.
 
 use super::{Cx, Progress, Ruling, exclusive, fault};
-use crate::policy::{Defect, ForkPinnedPte, ForkSeq};
+use crate::policy::{Defect, ForkPinnedPte, ForkSeq, Policy};
 use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Number, ProcId, Size, Vpn};
@@ -65,6 +65,11 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, child: ProcId) -> Pr
     }
 }
 
+/// Whether the parent's pte is write-protected before it is known that the page is shared, and made writable again after its copy.
+fn protects_first(policy: &Policy) -> bool {
+    policy.defects.has(Defect::B7)
+}
+
 /// A page of the parent and where it goes.
 #[derive(Clone, Copy)]
 struct Pair {
@@ -109,6 +114,9 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mut pair: Pair) -> Progress {
         return cx_blocked_at(cx, pair);
     }
     if must_copy(cx, pair) {
+        if protects_first(cx.policy) {
+            cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
+        }
         cx.unlock_ptl(pair.parent);
         cx.goto(pair.at(ForkAt::Alloc))
     } else {
@@ -231,8 +239,13 @@ fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     fault::map_new_anon(cx, pair.child, new);
     let vma = cx.st.slot(pair.child, pair.vpn).vma;
     cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target: Target::Page(new), flags: fault::written_flags(&vma) };
+    let parent_is_writable = cx.st.slot(pair.parent, pair.vpn).vma.flags.contains(VmaFlags::WRITE);
+    let parent = &mut cx.st.slot_mut(pair.parent, pair.vpn).pte.flags;
+    if protects_first(cx.policy) {
+        parent.set(PteFlags::WRITE, parent_is_writable);
+    }
     if cx.policy.defects.has(Defect::EarlyCopyWrprotectsParent) {
-        cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
+        parent.remove(PteFlags::WRITE);
     }
     cx.unlock_ptl(pair.parent);
     cx.goto(pair.next())

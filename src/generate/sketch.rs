@@ -4,7 +4,7 @@ use super::{Dice, Limits};
 use crate::ir::{
     Actor, Area, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing, UffdMode, Verb, Who,
 };
-use crate::types::{Event, FileId, MemId, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
+use crate::types::{Event, FileId, MemId, PMD_ORDER, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
 
 /// The names of processes, in their order.
 const PROCS: &[&str] = &["p", "c", "d", "e", "f", "g", "h", "i"];
@@ -78,8 +78,13 @@ pub struct Sketch {
 impl Sketch {
     /// One process, nothing mapped.
     pub fn new(limits: Limits, wild_percent: u32) -> Self {
-        let program =
-            Program { procs: vec![PROCS[0].to_owned()], values: vec![Value::number(0)], words: vec![0], ..Program::default() };
+        let program = Program {
+            procs: vec![PROCS[0].to_owned()],
+            values: vec![Value::number(0)],
+            words: vec![0],
+            pmd_order: PMD_ORDER,
+            ..Program::default()
+        };
         let limits = Limits { procs: limits.procs.min(PROCS.len()), ..limits };
         Self { program, limits, wild_percent, procs: vec![Proc::default()], refs: Vec::new(), asleep: Vec::new() }
     }

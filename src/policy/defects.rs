@@ -16,7 +16,7 @@ set! {
         /// The mapcounts of a THP are summed while its PMD is being split (CVE-2020-29368). Fixed by c444eb564fb1, 5.8. Home: not built yet.
         #[strum(serialize = "B5")]
         B5,
-        /// Fork write-protects the parent's pte before it knows whether it will share the page: release candidates of 5.9 only. Fixed by f3c64eda3e50, 5.9. Home: not built yet.
+        /// Fork write-protects the parent's pte before it knows whether it will share the page: release candidates of 5.9 only. Fixed by f3c64eda3e50, 5.9. Home: `engine::fork`.
         #[strum(serialize = "B7")]
         B7,
         /// mremap drops the page-table lock before it flushes the TLB (CVE-2018-18281). Fixed by eb66ae030829, 4.19. Home: not built yet.
