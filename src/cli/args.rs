@@ -214,8 +214,9 @@ pub enum KernelCommand {
         /// How to say it
         #[arg(long, short, default_value = "text", value_name = "FORMAT")]
         format: KernelFormat,
-        /// Not the running kernel but this one, a vmlinuz, in a virtual machine
-        #[arg(long, value_name = "VMLINUZ", value_hint = ValueHint::FilePath)]
+        /// Not the running kernel but this one in a virtual machine: a vmlinuz, or the series of one that `tools/fetch-kernels`
+        /// got (`5.10`)
+        #[arg(long, value_name = "KERNEL", value_hint = ValueHint::FilePath)]
         kernel: Option<PathBuf>,
     },
     /// Run scenarios on the running kernel and judge them by what was promised
@@ -249,8 +250,9 @@ pub struct OnKernel {
     /// Say where the time went
     #[arg(long)]
     pub times: bool,
-    /// Not on the running kernel but on this one, a vmlinuz, in a virtual machine; may be given again, for a table
-    #[arg(long = "kernel", value_name = "VMLINUZ", value_hint = ValueHint::FilePath)]
+    /// Not on the running kernel but on this one in a virtual machine: a vmlinuz, the series of one that
+    /// `tools/fetch-kernels` got (`5.10`), or `all` of these; may be given again, for a table
+    #[arg(long = "kernel", value_name = "KERNEL", value_hint = ValueHint::FilePath)]
     pub kernels: Vec<PathBuf>,
     /// How many virtual machines at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]

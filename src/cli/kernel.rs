@@ -1,7 +1,7 @@
 //! `cowl kernel`: real kernels.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{Kernel, KernelCommand, KernelFormat};
 use super::{Exit, Fail, Out, metal, report};
@@ -59,11 +59,24 @@ fn init(exit: &mut Exit) -> Result<(), Fail> {
     agent(exit)
 }
 
+/// The kernels that names on the command line mean.
+pub fn kernels(names: &[PathBuf]) -> Result<Vec<PathBuf>, Fail> {
+    let found = names.iter().map(|name| vm::kernels(name)).collect::<Result<Vec<_>, _>>();
+    found.map(|found| found.concat()).map_err(|why| Fail::usage("cowl::kernel::none", why, "or give the path of a vmlinuz"))
+}
+
 /// What an agent greets with, here or in a virtual machine.
 fn greeting(kernel: Option<&Path>) -> Result<Option<Hello>, Fail> {
     let Some(kernel) = kernel else { return Ok(Some(start()?.hello.clone())) };
-    match vm::Machine::boot(kernel, &vm::Options::default()) {
-        Ok((_, hello)) => Ok(Some(hello)),
+    let found = kernels(&[kernel.to_owned()])?;
+    let [kernel] = &found[..] else {
+        return Err(Fail::usage("cowl::kernel::one", "a probe is of one kernel", "name one of them"));
+    };
+    match vm::Guest::boot(kernel, vm::Options::default()) {
+        Ok(guest) => {
+            guest.retried.iter().for_each(|why| report::complain(&format!("{}: booted again: {why}\n", kernel.display())));
+            Ok(Some(guest.hello.clone()))
+        }
         Err(vm::Failed::NoQemu) => {
             report::complain(&format!("SKIP {}: {}\n", kernel.display(), vm::Failed::NoQemu));
             Ok(None)
@@ -73,6 +86,13 @@ fn greeting(kernel: Option<&Path>) -> Result<Option<Hello>, Fail> {
 }
 
 fn probe(format: KernelFormat, kernel: Option<&Path>, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    if format == KernelFormat::Ktap {
+        return Err(Fail::usage(
+            "cowl::usage::ktap",
+            "a probe passes and fails nothing",
+            "say `--format text` or `--format json`",
+        ));
+    }
     let Some(hello) = greeting(kernel)? else { return Ok(()) };
     exit.ran();
     if format == KernelFormat::Json {

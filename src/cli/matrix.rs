@@ -1,9 +1,10 @@
 //! `cowl kernel run` and `cowl kernel compare` with `--kernel`: the same files on kernels in virtual machines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::args::{KernelFormat, OnKernel};
+use super::kernel::kernels;
 use super::metal::{About, came, keep, nearest};
 use super::terminal::{Progress, Stop};
 use super::{Exit, Fail, Out, input, report, run};
@@ -22,6 +23,7 @@ pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut 
         scenario: args.scenario.as_deref(),
         ..Options::default()
     };
+    let kernels = kernels(&args.kernels)?;
     let mut engine = Exit::default(); // What the engine came to is `cowl run`'s to say.
     let files = run::files(&args.inputs.files, &first, false, out, &mut engine)?.unwrap_or_default();
     if files.iter().any(FileReport::failed) {
@@ -36,12 +38,12 @@ pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut 
         return Ok(());
     }
     let stop = Stop::listen();
-    let batches = batches(args, &jobs, &stop);
+    let batches = batches(&kernels, args.jobs, &jobs, &stop);
     if stop.asked() {
         exit.stopped();
     }
     let mut told = Told::default();
-    for (kernel, batch) in args.kernels.iter().zip(batches) {
+    for (kernel, batch) in kernels.iter().zip(batches) {
         told.kernel(args, compare, &files, kernel, batch, exit)?;
     }
     match args.format {
@@ -57,16 +59,16 @@ pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut 
 }
 
 /// What the kernels answer, with a word of how far they are.
-fn batches(args: &OnKernel, jobs: &[Job], stop: &Stop) -> Vec<Batch> {
+fn batches(kernels: &[PathBuf], at_once: u8, jobs: &[Job], stop: &Stop) -> Vec<Batch> {
     let options = vm::Options { stop: stop.flag(), ..vm::Options::default() };
     let progress = Mutex::new(Progress::before_the_result());
-    let all = jobs.len() * args.kernels.len();
+    let all = jobs.len() * kernels.len();
     let at = |done| {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.at(done, all, "scenarios");
     };
     at(0);
-    let batches = vm::on_each(&args.kernels, jobs, args.jobs.into(), &options, &at);
+    let batches = vm::on_each(kernels, jobs, at_once.into(), &options, &at);
     progress.into_inner().unwrap_or_else(PoisonError::into_inner).clear();
     batches
 }

@@ -1,6 +1,7 @@
 //! Virtual machines: a kernel booted with this very program as its first process, which is asked as the agent of this machine is.
 
 mod batch;
+mod cache;
 mod console;
 mod guest;
 mod initramfs;
@@ -20,6 +21,7 @@ use thiserror::Error;
 
 use super::wire::{Answer, Hello, Request, VERSION};
 pub use batch::{Batch, on_each};
+pub use cache::kernels;
 use console::Console;
 pub use guest::Guest;
 use link::{Link, Silence};
