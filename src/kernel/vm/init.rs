@@ -25,6 +25,12 @@ const AGENTS_MAX: u32 = 10_000;
 const AT_ONCE: Duration = Duration::from_millis(50);
 /// A disk in memory: pages under direct I/O are held until it is done, on tmpfs they are only copied.
 const DISK: &str = "/dev/ram0";
+/// The disk of qemu's making. Its driver is in every kernel and finds it while others start.
+const SWAP: &str = "/dev/nvme0n1";
+/// Until the disk is there.
+const SWAP_WAIT: Duration = Duration::from_secs(2);
+/// Names to the agent what may be swapped to.
+const SWAP_ENV: &str = "COWL_SWAP";
 /// The serial port in every kernel.
 const SERIAL: &str = "/dev/ttyS1";
 /// Until the virtio port is there: its driver looks for it after the modules are loaded.
@@ -68,6 +74,9 @@ fn serve() -> io::Result<()> {
         }
     }
     let port = port()?;
+    if !is_there(SWAP, SWAP_WAIT) {
+        say(&format!("there is no {SWAP} to swap to"));
+    }
     for _ in 0..AGENTS_MAX {
         let begun = Instant::now();
         let status = agent(&port)?;
@@ -123,6 +132,18 @@ fn port() -> io::Result<File> {
     Ok(serial)
 }
 
+/// Waits for a file.
+fn is_there(path: &str, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    while !Path::new(path).exists() {
+        if until < Instant::now() {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
 fn virtio() -> Option<PathBuf> {
     let ports = fs::read_dir("/sys/class/virtio-ports").ok()?.flatten();
     ports.map(|port| Path::new("/dev").join(port.file_name())).find(|path| path.exists())
@@ -136,8 +157,10 @@ fn open(path: &Path) -> io::Result<File> {
 fn agent(port: &File) -> io::Result<ExitStatus> {
     let mut command = Command::new(PROGRAM);
     command.args(AGENT).stdin(port.try_clone()?).stdout(port.try_clone()?);
-    if Path::new(DISK).exists() {
-        command.env(DIRECT, DISK);
+    for (name, path) in [(DIRECT, DISK), (SWAP_ENV, SWAP)] {
+        if Path::new(path).exists() {
+            command.env(name, path);
+        }
     }
     let agent = Pid::from_child(&command.spawn()?);
     loop {

@@ -49,7 +49,7 @@ impl Default for Options {
         Self {
             program: None,
             memory_mib: 1024,
-            disk_mib: 64,
+            disk_mib: 72,
             boot: Duration::from_secs(120),
             answer: Duration::from_secs(60),
             stop: Arc::default(),
