@@ -1,9 +1,12 @@
 //! One number for a state: what a search remembers of it.
+//!
+//! Every type is hashed as a whole or taken apart by a pattern that names all of its fields: a new field cannot be forgotten
+//! here, it is a compile error.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use super::{Folio, LargeFolio, Mm, MmapLock, Page, Slot, State, SwapSlot, Target, Task};
-use crate::types::{Number, Size};
+use super::{At, Folio, LargeFolio, Mm, MmapLock, Page, Pte, Slot, State, SwapSlot, Target, Task, Vma};
+use crate::types::{Large, Number, Size, ValueId};
 
 /// Feeds a hasher 16 bytes at a time, which is what it does in one multiplication.
 struct Feeder<H> {
@@ -12,24 +15,28 @@ struct Feeder<H> {
 }
 
 impl<H: Hasher> Feeder<H> {
+    #[inline(always)] // In a row of calls the compiler then knows which half each of them is.
     fn push(&mut self, word: u64) {
         match self.half.take() {
             None => self.half = Some(word),
-            Some(half) => self.hasher.write_u128(u128::from(half) << 64 | u128::from(word)),
+            Some(half) => self.hasher.write_u128(u128::from(word) << 64 | u128::from(half)),
         }
     }
 
-    /// Entries that differ from their default, behind a mask of which those are: most of a small state is unused.
-    fn table<T: Copy + Default + PartialEq>(
-        &mut self,
-        entries: &[T],
-        used: impl Fn(&T) -> bool,
-        words: impl Fn(&mut Self, &T),
-    ) {
-        for chunk in entries.chunks(64) {
-            let mask = chunk.iter().enumerate().fold(0, |mask, (at, entry)| mask | u64::from(used(entry)) << at);
-            self.push(mask);
-            chunk.iter().filter(|entry| used(entry)).for_each(|entry| words(self, entry));
+    /// The entries of a table that are used, and then which those were: of most tables few are.
+    ///
+    /// Read from its end, what is written can be understood in one way only.
+    #[inline(always)]
+    fn used<T>(&mut self, entries: &[T], is_used: impl Fn(&T) -> bool, put: impl Fn(&mut H, usize, &T)) {
+        for (chunk, first) in entries.chunks(64).zip((0..).step_by(64)) {
+            let mut used = 0;
+            for (at, entry) in chunk.iter().enumerate() {
+                if is_used(entry) {
+                    put(&mut self.hasher, first + at, entry);
+                    used |= 1 << at;
+                }
+            }
+            self.push(used);
         }
     }
 
@@ -44,77 +51,106 @@ impl<H: Hasher> Feeder<H> {
 impl<B: Size> State<B> {
     /// 64 bits that equal states share. Of n different states some two share them with odds of about n² / 2⁶⁵.
     ///
-    /// The same on every machine and in every run.
+    /// The same on every machine and in every run. What is unused equals its default ([`State`]) and is passed over.
     pub fn fingerprint(&self) -> u64 {
+        let Self { mms, slots, pages, folios, cache, held, tasks, larges, swap, tlbs, zero_refcount, zero_words } = self;
+        let pages = pages.as_ref();
         let mut to = Feeder { hasher: foldhash::fast::FixedState::with_seed(0).build_hasher(), half: None };
-        for (at, (folio, page)) in self.folios.as_ref().iter().zip(self.pages.as_ref()).enumerate() {
-            if !folio.is_free() || folio.is_large() {
-                to.push(frame::<B>(folio, page));
-                to.push(page.words.as_ref().iter().fold(at as u64, |word, value| word.rotate_left(8) ^ u64::from(value.0)));
-            }
-        }
-        to.push(u64::MAX); // Frames end here, wherever that is.
-        to.table(self.slots.as_ref(), |slot| !slot.vma.flags.is_empty(), |to, entry| to.push(slot(entry)));
-        to.table(self.cache.as_ref(), |target| *target != Target::None, |to, entry| to.push(target(*entry)));
-        to.table(self.held.as_ref(), |target| *target != Target::None, |to, entry| to.push(target(*entry)));
-        to.table(self.mms.as_ref(), |mm| *mm != Mm::default(), |to, entry| to.push(mm(entry)));
-        to.table(self.tasks.as_ref(), |task| *task != Task::default(), |to, entry| to.push(hashed(entry)));
-        to.table(self.larges.as_ref(), |large| *large != LargeFolio::default(), |to, entry| to.push(hashed(entry)));
-        to.table(self.swap.as_ref(), |slot| *slot != SwapSlot::default(), |to, entry| to.push(hashed(entry)));
-        to.table(self.tlbs.as_ref(), Option::is_some, |to, entry| to.push(hashed(entry)));
-        to.push(u64::from(self.zero_refcount.get()));
-        to.push(self.zero_words.as_ref().iter().fold(0, |word, value| word << 8 | u64::from(value.0)));
+        to.used(slots.as_ref(), |slot| !slot.vma.flags.is_empty(), |hasher, _, entry| hasher.write_u128(slot(entry)));
+        to.used(
+            folios.as_ref(),
+            |folio| !folio.is_free() || folio.is_large(),
+            |hasher, at, folio| hasher.write_u128(frame::<B>(folio, &pages[at])),
+        );
+        to.used(cache.as_ref(), |entry| *entry != Target::None, |hasher, _, entry| hasher.write_u64(target(*entry)));
+        to.used(held.as_ref(), |entry| *entry != Target::None, |hasher, _, entry| hasher.write_u64(target(*entry)));
+        mms.as_ref().iter().for_each(|entry| to.push(mm(entry)));
+        to.used(tasks.as_ref(), |task| !is_idle(task), |hasher, _, entry| entry.hash(hasher));
+        to.used(larges.as_ref(), |entry| *entry != LargeFolio::default(), |hasher, _, entry| entry.hash(hasher));
+        to.used(swap.as_ref(), |entry| swapped(entry) != 0, |hasher, _, entry| hasher.write_u128(swapped(entry)));
+        to.used(tlbs.as_ref(), Option::is_some, |hasher, _, entry| entry.hash(hasher));
+        to.push(u64::from(zero_refcount.get()));
+        to.push(words(zero_words.as_ref()));
         to.finish()
     }
 }
 
-fn frame<B: Size>(folio: &Folio<B::Number>, page: &Page<B>) -> u64 {
-    u64::from(folio.refcount.get())
-        | u64::from(folio.pincount.get()) << 16
-        | u64::from(page.mapcount.get()) << 32
-        | u64::from(folio.flags.bits()) << 48
-        | u64::from(page.exclusive) << 56
-        | u64::from(folio.order) << 57
+/// A task without an instruction; such tasks are all alike.
+fn is_idle<N: Number>(task: &Task<N>) -> bool {
+    debug_assert!(task.at != At::Idle || *task == Task::default(), "cowl bug: an idle task remembers something");
+    task.at == At::Idle
 }
 
+/// Bits that a count or an id takes.
+const fn bits<N: Number>() -> u32 {
+    N::MAX.count_ones()
+}
+
+/// What a page holds.
+#[inline]
+fn words(values: &[ValueId]) -> u64 {
+    const { assert!(size_of::<<Large as Size>::Words>() <= 8, "the words of a page want more than 64 bits") };
+    values.iter().rev().fold(0, |word, value| word << 8 | u64::from(value.0))
+}
+
+#[inline]
+fn frame<B: Size>(folio: &Folio<B::Number>, page: &Page<B>) -> u128 {
+    let Folio { refcount, pincount, flags, order } = folio;
+    let Page { words: values, mapcount, exclusive } = page;
+    let bits = bits::<B::Number>();
+    let counts = u64::from(refcount.get())
+        | u64::from(pincount.get()) << bits
+        | u64::from(flags.bits()) << (2 * bits)
+        | u64::from(*order) << (2 * bits + 8);
+    let mapped = u64::from(mapcount.get()) | u64::from(*exclusive) << bits;
+    u128::from(counts | mapped << (2 * bits + 14)) << 64 | u128::from(words(values.as_ref()))
+}
+
+#[inline]
+fn swapped<B: Size>(slot: &SwapSlot<B>) -> u128 {
+    let SwapSlot { count, words: values, cached } = slot;
+    u128::from(target(*cached) | u64::from(count.get()) << 20) << 64 | u128::from(words(values.as_ref()))
+}
+
+/// In 20 bits.
+#[inline]
 fn target<N: Number>(target: Target<N>) -> u64 {
-    match target {
-        Target::None => 0,
-        Target::Zero => 1,
-        Target::Guard => 2,
-        Target::Page(pfn) => 8 + (u64::from(pfn.0.get()) << 2),
-        Target::Special(pfn) => 9 + (u64::from(pfn.0.get()) << 2),
-        Target::Swap(slot) => 10 + (u64::from(slot.get()) << 2),
-        Target::Migration(pfn) => 11 + (u64::from(pfn.0.get()) << 2),
-    }
-}
-
-fn slot<N: Number>(slot: &Slot<N>) -> u64 {
-    target(slot.pte.target)
-        | u64::from(slot.vma.order) << 20
-        | u64::from(slot.pte.flags.bits()) << 24
-        | u64::from(slot.vma.flags.bits()) << 32
-        | u64::from(slot.vma.cache.get()) << 48
-}
-
-fn mm(mm: &Mm) -> u64 {
-    let lock = match mm.mmap_lock {
-        MmapLock::Read(readers) => u64::from(readers),
-        MmapLock::Write => 256,
+    let (kind, number) = match target {
+        Target::None => (0, 0),
+        Target::Zero => (1, 0),
+        Target::Page(pfn) => (2, pfn.0.get()),
+        Target::Special(pfn) => (3, pfn.0.get()),
+        Target::Swap(slot) => (4, slot.get()),
+        Target::Migration(pfn) => (5, pfn.0.get()),
+        Target::Guard => (6, 0),
     };
-    let ptl = mm.ptl.map_or(0, |task| 1 + u64::from(task.0));
-    u64::from(mm.alive)
-        | u64::from(mm.exited) << 1
-        | u64::from(mm.has_pinned) << 2
-        | u64::from(mm.write_protect_seq) << 8
-        | lock << 16
-        | u64::from(mm.flush_pending) << 48
-        | ptl << 32
+    kind | u64::from(number) << 4
 }
 
-/// What few states have, as a task in the middle of something.
-fn hashed(entry: &impl Hash) -> u64 {
-    foldhash::fast::FixedState::with_seed(1).hash_one(entry)
+#[inline]
+fn slot<N: Number>(slot: &Slot<N>) -> u128 {
+    let Slot { pte: Pte { target: to, flags }, vma: Vma { flags: vma_flags, cache, order } } = slot;
+    let vma = u64::from(vma_flags.bits()) | u64::from(cache.get()) << 16 | u64::from(*order) << (16 + bits::<N>());
+    u128::from(target(*to) | u64::from(flags.bits()) << 20) << 64 | u128::from(vma)
+}
+
+#[inline]
+fn mm(mm: &Mm) -> u64 {
+    let Mm { alive, exited, has_pinned, write_protect_seq, flush_pending, mmap_lock, ptl } = mm;
+    let (kind, readers) = match mmap_lock {
+        MmapLock::Read(readers) => (0, *readers),
+        MmapLock::Write => (1, 0),
+    };
+    let (held, by) = ptl.map_or((0, 0), |task| (1, task.0));
+    u64::from(*alive)
+        | u64::from(*exited) << 8
+        | u64::from(*has_pinned) << 16
+        | u64::from(*write_protect_seq) << 24
+        | u64::from(*flush_pending) << 32
+        | kind << 40
+        | u64::from(readers) << 41
+        | held << 49
+        | u64::from(by) << 50
 }
 
 #[cfg(test)]
@@ -161,7 +197,9 @@ mod tests {
         |st| st.mm_mut(ProcId(0)).mmap_lock = MmapLock::Write,
         |st| st.mm_mut(ProcId(0)).mmap_lock = MmapLock::Read(1),
         |st| st.mm_mut(ProcId(0)).ptl = Some(TaskId(0)),
-        |st| st.task_mut(TaskId(0)).page = 1,
+        |st| st.task_mut(TaskId(0)).at = At::Start,
+        |st| st.task_mut(TaskId(1)).at = At::Start,
+        |st| *st.task_mut(TaskId(0)) = Task { at: At::Start, page: 1, ..Task::default() },
         |st| st.add_zero_refs(1),
         |st| st.folio_mut(crate::state::Pfn(0)).flags = FolioFlags::KSM,
         |st| st.large_mut(crate::state::Pfn(0)).entire_mapcount = 1,
