@@ -218,6 +218,9 @@ pub enum KernelCommand {
         /// got (`5.10`)
         #[arg(long, value_name = "KERNEL", value_hint = ValueHint::FilePath)]
         kernel: Option<PathBuf>,
+        /// Try also what changes settings of the machine: swap, huge pages, THP, KSM; they are restored
+        #[arg(long)]
+        allow_system: bool,
     },
     /// Run scenarios on the running kernel and judge them by what was promised
     Run(OnKernel),
@@ -244,6 +247,9 @@ pub struct OnKernel {
     /// How to say it
     #[arg(long, short, default_value = "text", value_name = "FORMAT")]
     pub format: KernelFormat,
+    /// Let scenarios change settings of the machine: swap, huge pages, THP, KSM; they are restored, however the run ends
+    #[arg(long)]
+    pub allow_system: bool,
     /// Write what was seen, a row for each scenario, to this file
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,

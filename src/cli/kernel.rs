@@ -14,7 +14,7 @@ pub fn kernel(args: &Kernel, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), F
     match &args.what {
         KernelCommand::Agent => agent(exit),
         KernelCommand::Init => init(exit),
-        KernelCommand::Probe { format, kernel } => probe(*format, kernel.as_deref(), out, exit),
+        KernelCommand::Probe { format, kernel, allow_system } => probe(*format, kernel.as_deref(), *allow_system, out, exit),
         KernelCommand::Run(args) => metal::on_kernel(args, false, out, exit),
         KernelCommand::Compare(args) => metal::on_kernel(args, true, out, exit),
     }
@@ -66,8 +66,14 @@ pub fn kernels(names: &[PathBuf]) -> Result<Vec<PathBuf>, Fail> {
 }
 
 /// What an agent greets with, here or in a virtual machine.
-fn greeting(kernel: Option<&Path>) -> Result<Option<Hello>, Fail> {
-    let Some(kernel) = kernel else { return Ok(Some(start()?.hello.clone())) };
+fn greeting(kernel: Option<&Path>, system: bool) -> Result<Option<Hello>, Fail> {
+    let Some(kernel) = kernel else {
+        let mut host = start()?;
+        if system {
+            host.probe(true).map_err(no_agent)?;
+        }
+        return Ok(Some(host.hello.clone()));
+    };
     let found = kernels(&[kernel.to_owned()])?;
     let [kernel] = &found[..] else {
         return Err(Fail::usage("cowl::kernel::one", "a probe is of one kernel", "name one of them"));
@@ -85,7 +91,7 @@ fn greeting(kernel: Option<&Path>) -> Result<Option<Hello>, Fail> {
     }
 }
 
-fn probe(format: KernelFormat, kernel: Option<&Path>, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+fn probe(format: KernelFormat, kernel: Option<&Path>, system: bool, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     if format == KernelFormat::Ktap {
         return Err(Fail::usage(
             "cowl::usage::ktap",
@@ -93,7 +99,7 @@ fn probe(format: KernelFormat, kernel: Option<&Path>, out: &mut Out<'_>, exit: &
             "say `--format text` or `--format json`",
         ));
     }
-    let Some(hello) = greeting(kernel)? else { return Ok(()) };
+    let Some(hello) = greeting(kernel, system)? else { return Ok(()) };
     exit.ran();
     if format == KernelFormat::Json {
         let text = serde_json::to_string(&hello).map_err(|error| Fail::Write(error.into()))?;

@@ -9,7 +9,7 @@ use super::terminal::Stop;
 use super::{Exit, Fail, Out, matrix, run};
 use crate::analysis::{FileReport, Judged, Options};
 use crate::check::report::{Met, Run, Verdict};
-use crate::kernel::wire::{self, Ran, Times};
+use crate::kernel::wire::{self, Job, Ran, Times};
 use crate::metal::ledger::{HEAD, Row};
 use crate::metal::matrix::{Column, ktap};
 use crate::metal::story::{self, Comparison, Difference};
@@ -81,7 +81,7 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
                 exit.stopped();
                 break;
             }
-            let ran = host.run(&job(0, &judged.scenario, compare)).map_err(Fail::Write)?;
+            let ran = host.run(&Job { system: args.allow_system, ..job(0, &judged.scenario, compare) }).map_err(Fail::Write)?;
             let release = &host.hello.release;
             let came = came(About { file, judged, release, policy: &policy, compare }, ran);
             totals.add(&came);

@@ -2,10 +2,20 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::wire::{Answer, Feature, Hello, Job, Ran, Request, Stop, Times, VERSION};
+
+/// Until an agent greets, or answers what is no scenario: it tries all that it can do.
+const ANSWER: Duration = Duration::from_secs(60);
+/// Beyond a scenario's own limit, until its answer: settings of the machine are changed and restored meanwhile.
+const BEYOND: Duration = Duration::from_secs(20);
 
 /// How an agent is started on this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,14 +40,16 @@ impl Host {
     /// # Errors
     /// Where it cannot be started, or does not greet as this version does.
     pub fn start(start: Start) -> io::Result<Self> {
-        let mut child = Command::new(&start.program).args(&start.args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        // In a group of its own ctrl-C does not reach it: the runner says what becomes of the scenario under way.
+        let mut command = Command::new(&start.program);
+        command.args(&start.args).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the agent has no pipes"));
         };
         let mut answers = BufReader::new(answers);
-        let mut line = String::new();
-        answers.read_line(&mut line)?;
-        let hello: Hello = serde_json::from_str(&line).map_err(|_| io::Error::other("the agent does not greet"))?;
+        let line = line_within(&mut answers, ANSWER).inspect_err(|_| drop(child.kill()))?;
+        let hello: Hello = serde_json::from_slice(&line).map_err(|_| io::Error::other("the agent does not greet"))?;
         if hello.version != VERSION {
             return Err(io::Error::other(format!("the agent speaks version {}, this is {VERSION}", hello.version)));
         }
@@ -45,23 +57,20 @@ impl Host {
     }
 
     /// Asks once.
-    fn ask(&mut self, request: &Request) -> io::Result<Answer> {
+    fn ask(&mut self, request: &Request, within: Duration) -> io::Result<Answer> {
         let mut text = serde_json::to_vec(request)?;
         text.push(b'\n');
         self.requests.write_all(&text)?;
-        let mut line = String::new();
-        match self.answers.read_line(&mut line)? {
-            0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-            _ => Ok(serde_json::from_str(&line)?),
-        }
+        Ok(serde_json::from_slice(&line_within(&mut self.answers, within)?)?)
     }
 
-    /// Runs a scenario. Where the agent dies of it, that is the answer, and there is a new one.
+    /// Runs a scenario. Where the agent dies of it, or does not answer in time, that is the answer, and there is a new one.
     ///
     /// # Errors
     /// Where a new one cannot be started.
     pub fn run(&mut self, job: &Job) -> io::Result<Ran> {
-        let why = match self.ask(&Request::Run(job.clone())) {
+        let within = Duration::from_millis(job.limits.time_ms.into()) + BEYOND;
+        let why = match self.ask(&Request::Run(job.clone()), within) {
             Ok(Answer::Ran(ran)) => return Ok(ran),
             Ok(Answer::Refused(why)) => why,
             Ok(_) => "the agent answered something else".to_owned(),
@@ -83,10 +92,27 @@ impl Host {
     /// # Errors
     /// Where the agent does not answer.
     pub fn bare(&mut self, rounds: u32) -> io::Result<u64> {
-        match self.ask(&Request::Bare { rounds })? {
+        match self.ask(&Request::Bare { rounds }, ANSWER)? {
             Answer::Timed { ns } => Ok(ns / u64::from(rounds.max(1))),
             _ => Err(io::Error::other("the agent answered something else")),
         }
+    }
+
+    /// Looks once more at what can be realised and seen; `system` with what changes settings of the machine.
+    ///
+    /// # Errors
+    /// Where the agent does not answer.
+    pub fn probe(&mut self, system: bool) -> io::Result<()> {
+        match self.ask(&Request::Probe { system }, ANSWER)? {
+            Answer::Probed(probe) => self.hello.probe = probe,
+            _ => return Err(io::Error::other("the agent answered something else")),
+        }
+        Ok(())
+    }
+
+    /// The agent's process.
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
     }
 
     /// What can be realised and seen.
@@ -107,5 +133,36 @@ impl Host {
         let mut text = serde_json::to_vec(&Request::Bye)?;
         text.push(b'\n');
         self.requests.write_all(&text)
+    }
+}
+
+/// A line of an agent.
+///
+/// # Errors
+/// Where none comes in time, or none will ever come.
+fn line_within(answers: &mut BufReader<ChildStdout>, within: Duration) -> io::Result<Vec<u8>> {
+    let (until, mut line) = (Instant::now() + within, Vec::new());
+    loop {
+        if answers.buffer().is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+            match poll(&mut [PollFd::from_borrowed_fd(answers.get_ref().as_fd(), PollFlags::IN)], Some(&left)) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+        }
+        let some = answers.fill_buf()?;
+        let (len, ends) = match some.iter().position(|byte| *byte == b'\n') {
+            _ if some.is_empty() => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            Some(place) => (place + 1, true),
+            None => (some.len(), false),
+        };
+        line.extend_from_slice(&some[..len]);
+        answers.consume(len);
+        if ends {
+            return Ok(line);
+        }
     }
 }

@@ -42,7 +42,10 @@ pub struct Feature {
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Looks once more at what can be realised and seen; answered by [`Answer::Probed`].
-    Probe,
+    Probe {
+        /// With what changes settings of the machine.
+        system: bool,
+    },
     /// Runs a scenario; answered by [`Answer::Ran`].
     Run(Job),
     /// A loop of bare fork and exit for this many rounds, to hold speeds against; answered by [`Answer::Timed`].

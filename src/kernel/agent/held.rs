@@ -1,12 +1,15 @@
-//! What keeps a reference alive: a pipe for a get, an io_uring for a longterm pin.
+//! What keeps a reference alive: a pipe for a get, an io_uring or the kernel's own test for a longterm pin.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::pread as read_at;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, tee};
 
-use super::sys::{self, PAGE, Ring, Stretch};
+use super::stretch::{PAGE, Stretch};
+use super::sys::{self, GupTest, Ring};
 
 /// Pages that a new pipe holds; for more it is made larger.
 const PIPE_PAGES: usize = 16;
@@ -18,6 +21,18 @@ pub(super) enum Held {
         from: OwnedFd,
     },
     Ring(Box<Ring>),
+    GupTest(GupTest),
+}
+
+/// A file of debugfs, for reading and writing, of a mount that nobody else sees.
+///
+/// # Errors
+/// Where this user may not mount, or the kernel has no such file.
+pub(super) fn debug_file(name: &str) -> io::Result<OwnedFd> {
+    let context = fsopen("debugfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    Ok(openat(&root, name, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 fn pipe(pages: usize) -> io::Result<(OwnedFd, OwnedFd)> {
@@ -33,20 +48,30 @@ impl Held {
     ///
     /// # Errors
     /// Of vmsplice(2); EFAULT too where it took only some of them.
-    pub fn get(pages: Stretch, len: usize) -> io::Result<Self> {
-        let (from, to) = pipe(len)?;
-        match sys::vmsplice(to.as_fd(), pages)? {
-            bytes if bytes == len * PAGE => Ok(Held::Pipe { from }),
-            _ => Err(io::Error::from_raw_os_error(libc::EFAULT)),
+    pub fn get(pieces: &[Stretch]) -> io::Result<Self> {
+        let (from, to) = pipe(pieces.iter().map(|piece| piece.len() / PAGE).sum())?;
+        for piece in pieces {
+            if sys::vmsplice(to.as_fd(), *piece)? < piece.len() {
+                return Err(io::Error::from_raw_os_error(libc::EFAULT));
+            }
         }
+        Ok(Held::Pipe { from })
     }
 
-    /// A longterm pin of these pages.
+    /// A longterm pin of these pages, each so many bytes long.
     ///
     /// # Errors
     /// Of the registration of a buffer with io_uring.
-    pub fn pin(pages: Stretch) -> io::Result<Self> {
-        Ok(Held::Ring(Box::new(Ring::pin(pages)?)))
+    pub fn pin(pages: Stretch, page_bytes: usize) -> io::Result<Self> {
+        Ok(Held::Ring(Box::new(Ring::pin(pages, page_bytes)?)))
+    }
+
+    /// A longterm pin by the kernel's own test.
+    ///
+    /// # Errors
+    /// Of the request.
+    pub fn gup_test(file: OwnedFd, pages: Stretch, write: bool, fast: bool) -> io::Result<Self> {
+        Ok(Held::GupTest(GupTest::pin(file, pages, write, fast)?))
     }
 
     /// What the holder reads of some pages, now; it can be asked again.
@@ -60,6 +85,12 @@ impl Held {
                 for (nth, page) in pages.iter_mut().enumerate() {
                     ring.copy_to_file(start + nth, device.as_fd())?;
                     read_at(device, &mut page[..], 0)?;
+                }
+            }
+            Held::GupTest(test) => {
+                let bytes = test.read()?;
+                for (page, bytes) in pages.iter_mut().zip(bytes.chunks_exact(PAGE).skip(start)) {
+                    page.copy_from_slice(bytes);
                 }
             }
             Held::Pipe { from } => {
@@ -90,7 +121,7 @@ impl Held {
     /// Of the calls behind it, or EINVAL where no device can.
     pub fn dma(&mut self, page: usize, offset: usize, bytes: &[u8], device: &OwnedFd) -> io::Result<()> {
         match self {
-            Held::Pipe { .. } => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            Held::Pipe { .. } | Held::GupTest(_) => Err(io::Error::from_raw_os_error(libc::EINVAL)),
             Held::Ring(ring) => {
                 rustix::io::pwrite(device, bytes, offset as u64)?;
                 ring.fill_from_file(page, offset..offset + bytes.len(), device.as_fd())
@@ -106,6 +137,7 @@ impl Held {
         match self {
             Held::Pipe { .. } => Ok(()),
             Held::Ring(ring) => ring.unpin(),
+            Held::GupTest(test) => test.unpin(),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Looks at pages from outside: pagemap, kpageflags, kpagecount, /proc/PID/mem.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, pread};
 
 use super::perform::words;
 use super::plan::Plan;
-use super::sys::PAGE;
+use super::stretch::{PAGE, Stretch};
+use super::sys;
 use crate::kernel::wire::{Fact, Facts};
-use crate::types::{ProcId, Vpn};
+use crate::types::{PMD_ORDER, ProcId, Vpn};
 
 const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
@@ -18,7 +19,15 @@ const UFFD_WP: u64 = 1 << 57;
 const SOFT_DIRTY: u64 = 1 << 55;
 const PFN: u64 = (1 << 55) - 1;
 
+/// Base pages that a PMD maps.
+const PMD_PAGES: u64 = 1 << PMD_ORDER;
+
 const KPF_ANON: u64 = 1 << 12;
+const KPF_SWAPBACKED: u64 = 1 << 14;
+const KPF_COMPOUND_HEAD: u64 = 1 << 15;
+const KPF_COMPOUND_TAIL: u64 = 1 << 16;
+const KPF_HUGE: u64 = 1 << 17;
+const KPF_KSM: u64 = 1 << 21;
 const KPF_ZERO: u64 = 1 << 24;
 /// On anonymous pages the bit that a kernel keeps as PG_anon_exclusive; no promise of an interface, so it is tried first.
 const KPF_EXCLUSIVE: u64 = 1 << 34;
@@ -30,6 +39,8 @@ pub(super) struct Sight {
     pub flags: bool,
     pub counts: bool,
     pub exclusive: bool,
+    /// Some kernels say of every anonymous page that ksmd merged it.
+    pub ksm: bool,
     pub soft_dirty: bool,
     pub uffd_wp: bool,
 }
@@ -57,6 +68,13 @@ impl Frames {
 
     pub fn count(&self, pfn: u64) -> Option<u64> {
         Self::word(self.counts.as_ref(), pfn)
+    }
+
+    /// Whether a frame is the first of a folio of this order; `None` where flags cannot be read.
+    pub fn is_folio_of(&self, pfn: u64, order: u32) -> Option<bool> {
+        let last = pfn + (1 << order) - 1;
+        let is = |pfn, flag| self.flags(pfn).map(|flags| flags & flag != 0);
+        Some(is(pfn, KPF_COMPOUND_HEAD)? && is(last, KPF_COMPOUND_TAIL)? && !is(last + 1, KPF_COMPOUND_TAIL)?)
     }
 }
 
@@ -101,6 +119,11 @@ impl Eye {
         let mut entry = [0; 8];
         let _ = pread(&self.pagemap, &mut entry[..], (plan.page(vpn).at() / PAGE * 8) as u64);
         Entry(u64::from_ne_bytes(entry))
+    }
+
+    /// Whether a PMD maps a page; `None` where the kernel does not say.
+    pub fn is_pmd_mapped(&self, page: Stretch) -> Option<bool> {
+        sys::is_pmd_mapped(self.pagemap.as_fd(), page).ok()
     }
 
     /// The contents of a page that is present, read without a fault and without a pin.
@@ -168,8 +191,11 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
     let kind = match flags {
         _ if absent => Some("none"),
         Some(_) if is_zero => Some("zero"),
+        Some(flags) if is_anon && sight.ksm && flags & KPF_KSM != 0 => Some("ksm"),
         Some(_) if is_anon => Some("anon"),
-        Some(_) => Some("shmem"),
+        // hugetlb pages of a file are of memory too, and are not swapped.
+        Some(flags) if flags & (KPF_SWAPBACKED | KPF_HUGE) != 0 => Some("shmem"),
+        Some(_) => Some("file"),
         None => None,
     };
     let facts = Facts {
@@ -191,11 +217,20 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
         pincount: None,
         exclusive: match flags {
             _ if absent => sight.exclusive.then_some(Fact::Observed(false)),
-            Some(flags) if sight.exclusive => Some(Fact::Observed(is_anon && flags & KPF_EXCLUSIVE != 0)),
+            Some(flags) if sight.exclusive => Some(Fact::Observed(is_anon && marked(at, entry, flags, frames))),
             _ => None,
         },
     };
     (facts, page)
+}
+
+/// Whether an anonymous page is marked. Where a PMD maps it, the mark of the first page is that of all.
+fn marked(at: &At<'_>, entry: Entry, flags: u64, frames: &Frames) -> bool {
+    let page = at.plan.page(at.vpn);
+    let nth = (page.at() >> PAGE.trailing_zeros()) as u64 % PMD_PAGES;
+    let head = entry.pfn().filter(|_| flags & KPF_COMPOUND_TAIL != 0 && at.eye.is_pmd_mapped(page) == Some(true));
+    let flags = head.and_then(|pfn| frames.flags(pfn.saturating_sub(nth))).unwrap_or(flags);
+    flags & KPF_EXCLUSIVE != 0
 }
 
 /// Which processes' pages are mapped, as the operations that succeeded say.

@@ -10,10 +10,14 @@ mod look;
 mod perform;
 mod plan;
 mod probe;
+mod stretch;
 mod sys;
+mod system;
+mod uffd;
 mod waiter;
 mod worker;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::os::fd::OwnedFd;
@@ -26,8 +30,10 @@ use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use super::wire::{Answer, Feature, Hello, Request, VERSION};
 use crate::ir::Program;
 use look::{Frames, Sight};
+use stretch::{ARENA, PAGE, Stretch};
 pub(in crate::kernel) use sys::tie;
-use sys::{ARENA, PAGE, Stretch};
+pub use system::SWAP;
+use system::System;
 
 /// What the agent keeps between scenarios.
 struct Agent {
@@ -39,6 +45,8 @@ struct Agent {
     /// Facts that cannot be seen, and why.
     unseen: BTreeMap<String, String>,
     scratch: Stretch,
+    /// What it has changed of the machine.
+    system: RefCell<System>,
 }
 
 /// Serves requests until there are no more.
@@ -47,7 +55,7 @@ struct Agent {
 /// Where it cannot be set up, or requests or answers cannot be carried.
 pub fn serve(requests: impl BufRead, mut answers: impl Write) -> io::Result<()> {
     let mut agent = Agent::new()?;
-    agent.probe();
+    agent.probe(false);
     let uname = rustix::system::uname();
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
     let hello = Hello {
@@ -61,8 +69,8 @@ pub fn serve(requests: impl BufRead, mut answers: impl Write) -> io::Result<()> 
         let answer = match serde_json::from_str(&line?) {
             Err(error) => Answer::Refused(error.to_string()),
             Ok(Request::Bye) => break,
-            Ok(Request::Probe) => {
-                agent.probe();
+            Ok(Request::Probe { system }) => {
+                agent.probe(system);
                 Answer::Probed(agent.features.clone())
             }
             Ok(Request::Run(job)) => Answer::Ran(director::run(&agent, &job)),
@@ -101,13 +109,22 @@ impl Agent {
         cpus.set(sched_getcpu());
         sched_setaffinity(None, &cpus)?;
         let scratch = Stretch::new(ARENA.end - PAGE, PAGE);
-        sys::map(scratch, sys::Kind { prot: libc::PROT_READ | libc::PROT_WRITE, shared: false })?;
+        sys::map(scratch, sys::Kind { prot: libc::PROT_READ | libc::PROT_WRITE, shared: false, file: None, huge: None })?;
         sys::advise(scratch, libc::MADV_DONTFORK)?;
         let device = memfd_create("cowl-device", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&device, PAGE as u64)?;
         let unseen = BTreeMap::new();
         let (frames, sight) = (Frames::open(), Sight::default());
-        Ok(Self { device, direct: direct_file(), frames, sight, features: Vec::new(), unseen, scratch })
+        Ok(Self {
+            device,
+            direct: direct_file(),
+            frames,
+            sight,
+            features: Vec::new(),
+            unseen,
+            scratch,
+            system: RefCell::default(),
+        })
     }
 
     /// Empties this CPU's batches of pages, whose references would make the next line depend on chance.
@@ -137,20 +154,19 @@ fn direct_file() -> Result<OwnedFd, String> {
         let file = open(&path, OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty());
         return file.map_err(|error| format!("{} ({DIRECT}): {error}", path.display()));
     }
-    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::DIRECT | OFlags::CLOEXEC;
+    nameless_file(OFlags::DIRECT)
+}
+
+/// A file of a disk without a name, a page long.
+fn nameless_file(more: OFlags) -> Result<OwnedFd, String> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC | more;
     let folders = [std::env::temp_dir(), "/var/tmp".into(), ".".into()];
     let mut why = String::new();
     for folder in folders {
-        let file = match open(&folder, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(file) => file,
-            Err(error) => {
-                why = format!("no file for direct I/O in {}: {error}", folder.display());
-                continue;
-            }
-        };
-        match rustix::fs::ftruncate(&file, PAGE as u64) {
-            Ok(()) => return Ok(file),
-            Err(error) => why = format!("no file for direct I/O in {}: {error}", folder.display()),
+        let file = open(&folder, flags, Mode::RUSR | Mode::WUSR);
+        match file.and_then(|file| rustix::fs::ftruncate(&file, PAGE as u64).map(|()| file)) {
+            Ok(file) => return Ok(file),
+            Err(error) => why = format!("no nameless file in {}: {error}", folder.display()),
         }
     }
     Err(why)

@@ -5,10 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, open};
 
-use super::held::Held;
-use super::sys::{self, Kind, PAGE, Signal, Stretch};
+use super::held::{Held, debug_file};
+use super::plan::is_gup_test;
+use super::stretch::{PAGE, Stretch};
+use super::sys::{self, Kind, Signal};
+use super::uffd;
 use super::worker::{Failed, Process, Reply, failed, hand_over};
-use crate::ir::{Advice, Area, Backing, Instr, MemKind, Op, Prot, RefArea, Sharing};
+use crate::ir::{Advice, Area, Backing, Instr, MemKind, Op, Prot, RefArea, Sharing, Speed, UffdMode};
 use crate::kernel::wire::Saw;
 use crate::types::{Pc, RefId, ValueId, Vpn, WordId};
 
@@ -17,7 +20,7 @@ const WORD: usize = 8;
 
 /// Carries out an instruction. `pid` is the process whose memory it is about.
 pub(super) fn perform(process: &Process, pc: Pc, pid: i32) -> Reply {
-    let act = Act { process, pid, instr: &process.inherited.plan.program.code[pc.idx()] };
+    let act = Act { process, pc, pid, instr: &process.inherited.plan.program.code[pc.idx()] };
     match act.act() {
         Ok(reply) => reply,
         Err(error) => failed(&error),
@@ -26,6 +29,7 @@ pub(super) fn perform(process: &Process, pc: Pc, pid: i32) -> Reply {
 
 struct Act<'a> {
     process: &'a Process,
+    pc: Pc,
     pid: i32,
     instr: &'a Instr,
 }
@@ -42,6 +46,7 @@ impl Act<'_> {
         let plan = &self.process.inherited.plan;
         match self.instr.op {
             Op::Mmap { area, backing, sharing, prot } => self.mmap(area, backing, sharing, prot),
+            Op::Mremap { from, to } => whole(from, sys::remap(plan.stretch(from), plan.stretch(to))),
             Op::Munmap { area } => whole(area, sys::unmap(plan.stretch(area))),
             Op::Mprotect { area, prot: to } => whole(area, sys::protect(plan.stretch(area), prot(to))),
             Op::Madvise { area, advice } => whole(area, sys::advise(plan.stretch(area), number(advice))),
@@ -54,19 +59,30 @@ impl Act<'_> {
             Op::ProcessVmReadv { area } => self.read_other(area, Way::ProcessVm),
             Op::DirectRead { area, value } => self.direct_read(area, value),
             Op::DirectWrite { area } => self.direct_write(area),
-            Op::Vmsplice { area, name } | Op::Get { area, name, .. } => {
-                self.take(area, name, Held::get(plan.stretch(area), area.len.into()))
-            }
-            Op::Pin { area, name, .. } => self.take(area, name, Held::pin(plan.stretch(area))),
+            Op::Vmsplice { area, name } | Op::Get { area, name, .. } => self.take(area, name, Held::get(&plan.pieces(area))),
+            Op::Pin { area, write, speed, name, .. } if is_gup_test(self.instr.op) => match debug_file("gup_test") {
+                Ok(file) => self.take(area, name, Held::gup_test(file, plan.stretch(area), write, speed == Speed::Fast)),
+                Err(error) => Ok(Reply::failed(0, Failed::Skip(format!("gup_test of debugfs: {error}")))),
+            },
+            Op::Pin { area, name, .. } => self.take(area, name, Held::pin(plan.stretch(area), plan.whole(area.start).len())),
             Op::Put { name } | Op::Unpin { name, .. } => {
                 let held = self.process.held().remove(&name);
                 held.map_or(Ok(()), Held::release).map(|()| Reply::done(1))
             }
             Op::Peek { held } => self.peek(held),
             Op::Dma { held, value } => self.dma(held, value),
-            Op::UffdRegister { area, .. } => self.uffd_register(area),
-            Op::UffdWp { area } => self.uffd(|fd| whole(area, sys::uffd_write_protect(fd, plan.stretch(area), true))),
-            Op::UffdUnwp { area } => self.uffd(|fd| whole(area, sys::uffd_write_protect(fd, plan.stretch(area), false))),
+            Op::UffdRegister { area, mode } => self.uffd_register(area, mode),
+            Op::UffdWp { area } => self.uffd(area, |fd| whole(area, sys::uffd_write_protect(fd, plan.stretch(area), true))),
+            Op::UffdUnwp { area } => self.uffd(area, |fd| whole(area, sys::uffd_write_protect(fd, plan.stretch(area), false))),
+            Op::UffdCopy { area, value } => {
+                let bytes = self.bits(value).to_le_bytes().repeat(plan.whole(area.start).len() / WORD);
+                self.uffd_each(area, |fd, page| sys::uffd_copy(fd, plan.whole(page), &bytes))
+            }
+            Op::UffdZeropage { area } => self.uffd_each(area, |fd, page| sys::uffd_zeropage(fd, plan.whole(page))),
+            Op::UffdContinue { area } => self.uffd_each(area, |fd, page| sys::uffd_continue(fd, plan.whole(page))),
+            Op::UffdMove { from, to } => {
+                self.uffd(to, |fd| whole(from, sys::uffd_move(fd, plan.stretch(from), plan.stretch(to))))
+            }
             Op::ClearRefs => write_file("/proc/self/clear_refs", b"4").map(|()| Reply::done(1)),
             Op::SoftDirty { area } => self.soft_dirty(area),
             Op::Wait { child } => self.wait(child),
@@ -76,12 +92,24 @@ impl Act<'_> {
 
     fn mmap(&self, area: Area, backing: Backing, sharing: Sharing, to: Prot) -> io::Result<Reply> {
         let plan = &self.process.inherited.plan;
-        let shared = sharing == Sharing::Shared || matches!(backing, Backing::File(_));
+        // The file of shared anonymous memory has no name and is the kernel's.
+        let file = match backing {
+            Backing::File(file) => self.process.inherited.files[file.idx()].as_ref(),
+            Backing::Anon | Backing::Special | Backing::Device => None,
+        };
         let at = plan.stretch(area);
-        sys::map(at, Kind { prot: prot(to), shared })?;
-        if matches!(plan.program.mems[area.mem.idx()].kind, MemKind::Pages) {
+        let kind =
+            Kind { prot: prot(to), shared: sharing == Sharing::Shared, file: file.map(AsFd::as_fd), huge: plan.huge(area) };
+        sys::map(at, kind)?;
+        match plan.program.mems[area.mem.idx()].kind {
             // Base pages, whatever the system's setting; a kernel without THP knows no such advice and needs none.
-            let _ = sys::advise(at, libc::MADV_NOHUGEPAGE);
+            MemKind::Pages => drop(sys::advise(at, libc::MADV_NOHUGEPAGE)),
+            MemKind::Thp | MemKind::Mthp { .. } => {
+                if let Err(error) = sys::advise(at, libc::MADV_HUGEPAGE) {
+                    return Ok(Reply::failed(0, Failed::Skip(format!("the kernel has no THP: madvise(2): {error}"))));
+                }
+            }
+            MemKind::Hugetlb { .. } => {}
         }
         Ok(Reply::done(area.len))
     }
@@ -241,27 +269,48 @@ impl Act<'_> {
         Ok(Reply::done(held.len))
     }
 
-    fn uffd_register(&self, area: Area) -> io::Result<Reply> {
-        let mut uffd = self.process.uffd();
+    fn uffd_register(&self, area: Area, mode: UffdMode) -> io::Result<Reply> {
+        let plan = &self.process.inherited.plan;
+        let mut uffds = self.process.uffds();
+        let uffd = uffds.of(mode);
         let fd = match uffd.take() {
             Some(fd) => fd,
+            None if mode == UffdMode::WpAsync => sys::userfaultfd(uffd::FEATURES_ASYNC)?,
             None => {
-                let fd = sys::userfaultfd()?;
+                let fd = sys::userfaultfd(uffd::FEATURES)?;
                 hand_over(self.process, self.instr.task, &fd)?;
                 fd
             }
         };
-        let done = sys::uffd_register_wp(&fd, self.process.inherited.plan.stretch(area));
+        let done = sys::uffd_register(&fd, plan.stretch(area), uffd::mode(mode));
         *uffd = Some(fd);
         whole(area, done)
     }
 
-    fn uffd(&self, act: impl FnOnce(&OwnedFd) -> io::Result<Reply>) -> io::Result<Reply> {
+    /// What the memory is registered for: the last to say so before this instruction.
+    fn uffd_mode(&self, area: Area) -> UffdMode {
+        let before = self.process.inherited.plan.program.code[..self.pc.idx()].iter().rev();
+        let mode = |instr: &Instr| match instr.op {
+            Op::UffdRegister { area: other, mode }
+                if other.proc == area.proc && other.pages().any(|page| page == area.start) =>
+            {
+                Some(mode)
+            }
+            _ => None,
+        };
+        before.filter_map(mode).next().unwrap_or(UffdMode::Wp)
+    }
+
+    fn uffd(&self, area: Area, act: impl FnOnce(&OwnedFd) -> io::Result<Reply>) -> io::Result<Reply> {
         // A failing call needs a descriptor too: memory that was never registered has none yet.
-        match &*self.process.uffd() {
+        match self.process.uffds().of(self.uffd_mode(area)) {
             Some(fd) => act(fd),
-            None => act(&sys::userfaultfd()?),
+            None => act(&sys::userfaultfd(uffd::FEATURES)?),
         }
+    }
+
+    fn uffd_each(&self, area: Area, act: impl Fn(&OwnedFd, Vpn) -> io::Result<()>) -> io::Result<Reply> {
+        self.uffd(area, |fd| self.each_call(area, |page| act(fd, page).map(|()| None)))
     }
 
     fn soft_dirty(&self, area: Area) -> io::Result<Reply> {
@@ -304,7 +353,7 @@ fn prot(prot: Prot) -> i32 {
     }
 }
 
-fn number(advice: Advice) -> i32 {
+pub(super) fn number(advice: Advice) -> i32 {
     match advice {
         Advice::Dontneed => libc::MADV_DONTNEED,
         Advice::Free => libc::MADV_FREE,

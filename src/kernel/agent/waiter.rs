@@ -8,8 +8,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use super::sys::uffd_event;
-use super::worker::{MESSAGE_MAX, Reply};
+use super::uffd;
+use super::worker::Reply;
+use crate::types::Event;
 
 /// What came of an order.
 pub(super) enum Came {
@@ -17,6 +18,7 @@ pub(super) enum Came {
     /// userfaultfd stopped the thread at this address.
     Stopped {
         at: usize,
+        event: Event,
     },
 }
 
@@ -26,6 +28,8 @@ pub(super) struct Waiter<'a> {
     pub pidfd: BorrowedFd<'a>,
     pub uffds: &'a [Option<OwnedFd>],
     pub deadline: Instant,
+    /// Room for a message: clearing as much for each would take longer than the message.
+    pub room: &'a mut [u8],
 }
 
 impl Waiter<'_> {
@@ -33,7 +37,7 @@ impl Waiter<'_> {
     ///
     /// # Errors
     /// That the process died, or that nothing came in time.
-    pub fn wait(&self) -> Result<(Came, Option<OwnedFd>), String> {
+    pub fn wait(&mut self) -> Result<(Came, Option<OwnedFd>), String> {
         let mut handed = None;
         loop {
             let new = handed.iter();
@@ -49,7 +53,7 @@ impl Waiter<'_> {
             }
             let ready = |nth: usize| fds[nth].revents().contains(PollFlags::IN);
             if ready(0) {
-                match receive(self.end)? {
+                match receive(self.end, self.room)? {
                     Received::Reply(reply) => return Ok((Came::Reply(reply), handed)),
                     Received::Uffd(fd) => {
                         drop(fds);
@@ -62,9 +66,9 @@ impl Waiter<'_> {
                 let mut message = [0; 32];
                 if ready(nth + 2)
                     && rustix::io::read(fd, &mut message[..]) == Ok(32)
-                    && let Some(at) = uffd_event(&message)
+                    && let Some((at, event)) = uffd::event(&message)
                 {
-                    return Ok((Came::Stopped { at }, handed));
+                    return Ok((Came::Stopped { at, event }, handed));
                 }
             }
             if ready(1) {
@@ -79,11 +83,10 @@ enum Received {
     Uffd(OwnedFd),
 }
 
-fn receive(end: &OwnedFd) -> Result<Received, String> {
-    let mut buffer = vec![0; MESSAGE_MAX];
+fn receive(end: &OwnedFd, room: &mut [u8]) -> Result<Received, String> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [std::io::IoSliceMut::new(&mut buffer)];
+    let mut parts = [std::io::IoSliceMut::new(room)];
     let got = recvmsg(end, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC).map_err(|error| error.to_string())?;
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(mut fds) = message
@@ -92,7 +95,7 @@ fn receive(end: &OwnedFd) -> Result<Received, String> {
             return Ok(Received::Uffd(fd));
         }
     }
-    let reply = serde_json::from_slice(&buffer[..got.bytes]).map_err(|error| format!("its answer cannot be read: {error}"))?;
+    let reply = serde_json::from_slice(&room[..got.bytes]).map_err(|error| format!("its answer cannot be read: {error}"))?;
     Ok(Received::Reply(reply))
 }
 

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::held::Held;
 use super::perform::perform;
 use super::plan::Plan;
+use super::stretch::Stretch;
 use super::sys;
-use crate::ir::{Actor, Op};
+use crate::ir::{Actor, Op, UffdMode};
 use crate::kernel::wire::Saw;
 use crate::types::{Pc, ProcId, RefId, TaskId};
 
@@ -28,6 +29,10 @@ pub(super) enum Order {
     Spawn { task: u8 },
     /// The parent is about to exit: its death is no reason to die.
     Disarm,
+    /// The parent is gone, and the agent stands in its place: its death is a reason.
+    Arm,
+    /// Gives the kernel advice about the process's own memory: what the kernel does by itself needs it.
+    Advise { at: usize, len: usize, advice: i32 },
 }
 
 /// What a thread answers.
@@ -74,6 +79,24 @@ pub(super) struct Inherited {
     pub device: OwnedFd,
     /// A file of a real disk, opened for direct I/O; where there is none, why.
     pub direct: Result<OwnedFd, String>,
+    /// The files of the program that have a name.
+    pub files: Vec<Option<OwnedFd>>,
+}
+
+/// The userfaultfds of a process: one whose threads sleep, and one whose protection the kernel lifts by itself.
+#[derive(Default)]
+pub(super) struct Uffds {
+    waited: Option<OwnedFd>,
+    unwaited: Option<OwnedFd>,
+}
+
+impl Uffds {
+    pub fn of(&mut self, mode: UffdMode) -> &mut Option<OwnedFd> {
+        match mode {
+            UffdMode::Wp | UffdMode::Missing | UffdMode::Minor => &mut self.waited,
+            UffdMode::WpAsync => &mut self.unwaited,
+        }
+    }
 }
 
 /// What the threads of one process share.
@@ -81,12 +104,12 @@ pub(super) struct Process {
     pub inherited: Arc<Inherited>,
     held: Mutex<BTreeMap<RefId, Held>>,
     children: Mutex<BTreeMap<ProcId, i32>>,
-    uffd: Mutex<Option<OwnedFd>>,
+    uffds: Mutex<Uffds>,
 }
 
 impl Process {
     pub fn new(inherited: Arc<Inherited>) -> Arc<Self> {
-        Arc::new(Self { inherited, held: Mutex::default(), children: Mutex::default(), uffd: Mutex::default() })
+        Arc::new(Self { inherited, held: Mutex::default(), children: Mutex::default(), uffds: Mutex::default() })
     }
 
     pub fn held(&self) -> MutexGuard<'_, BTreeMap<RefId, Held>> {
@@ -97,8 +120,8 @@ impl Process {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn uffd(&self) -> MutexGuard<'_, Option<OwnedFd>> {
-        self.uffd.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn uffds(&self) -> MutexGuard<'_, Uffds> {
+        self.uffds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,10 +134,15 @@ pub(super) fn serve(mut process: Arc<Process>, mut task: TaskId) -> ! {
         let Ok((len, _)) = recv(end, &mut buffer[..], RecvFlags::empty()) else { sys::exit(1) };
         let Ok(order) = serde_json::from_slice::<Order>(&buffer[..len]) else { sys::exit(1) };
         match order {
-            Order::Disarm => {
-                let _ = rustix::process::set_parent_process_death_signal(None);
+            Order::Disarm | Order::Arm => {
+                let signal = (order == Order::Arm).then_some(rustix::process::Signal::KILL);
+                let _ = rustix::process::set_parent_process_death_signal(signal);
                 answer(end, &Reply::done(0));
             }
+            Order::Advise { at, len, advice } => match sys::advise(Stretch::new(at, len), advice) {
+                Ok(()) => answer(end, &Reply::done(0)),
+                Err(error) => answer(end, &failed(&error)),
+            },
             Order::Spawn { task } => {
                 let process = Arc::clone(&process);
                 match std::thread::Builder::new().stack_size(256 << 10).spawn(move || serve(process, TaskId(task))) {
@@ -175,7 +203,7 @@ fn fork(process: &Arc<Process>, child: ProcId) -> Side {
             // References belong to the process that took them: here their descriptors are closed, and nothing is unpinned. The
             // memory of a ring is not inherited (MADV_DONTFORK), only its descriptor is.
             process.held().clear();
-            process.uffd().take();
+            *process.uffds() = Uffds::default();
             Side::Child(Process::new(Arc::clone(&process.inherited)))
         }
     }

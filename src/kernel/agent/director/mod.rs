@@ -6,17 +6,23 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, OFlags, ftruncate, memfd_create};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
+mod movers;
+mod track;
+
 use super::Agent;
-use super::look::{self, At, Eye, Letters, Mapped, Place};
-use super::plan::Plan;
-use super::sys::{self, PAGE};
+use super::look::{Eye, Letters, Mapped, Place};
+use super::plan::{Plan, is_kernels};
+use super::stretch::PAGE;
+use super::sys;
+use super::system;
 use super::waiter::{Came, Waiter, until_gone};
-use super::worker::{Failed, Inherited, Order, Process, Reply, serve};
-use crate::ir::{Advice, Ending, Op, Program, Prot};
-use crate::kernel::wire::{Ended, Facts, Job, Line, Ran, Stop, Times};
+use super::worker::{Failed, Inherited, MESSAGE_MAX, Order, Process, Reply, serve};
+use crate::ir::{Backing, Ending, FileDecl, Op, Program};
+use crate::kernel::wire::{Ended, Job, Line, Ran, Stop, Times};
 use crate::types::{Failure, Pc, ProcId, RefId, TaskId, Vpn};
 
 /// Why a scenario ends before its last line.
@@ -52,6 +58,11 @@ pub(super) struct Director<'a> {
     /// Frames that named references hold.
     held: BTreeMap<RefId, Vec<u64>>,
     letters: Letters,
+    /// First pages of large folios that nobody has touched yet, whose size is looked at when somebody does.
+    untouched: BTreeSet<Place>,
+    /// It may touch what does not belong to its own processes.
+    system: bool,
+    room: Vec<u8>,
     deadline: Instant,
     facts: bool,
     lines: Vec<Line>,
@@ -69,7 +80,7 @@ pub(super) fn run(agent: &Agent, job: &Job) -> Ran {
             return ran;
         }
     };
-    if let Some(why) = plan.unsayable().or_else(|| agent.lacking(&plan.program)) {
+    if let Err(why) = can_run(agent, &plan, job) {
         ran.stopped = Some(Stop::Skip(why));
         return ran;
     }
@@ -86,6 +97,50 @@ pub(super) fn run(agent: &Agent, job: &Job) -> Ran {
         }
     }
     ran
+}
+
+/// Arranges what the scenario needs of the machine.
+fn can_run(agent: &Agent, plan: &Plan, job: &Job) -> Result<(), String> {
+    if let Some(why) = plan.unsayable().or_else(|| agent.lacking(&plan.program)) {
+        return Err(why);
+    }
+    let needs = system::needs(plan);
+    if needs.is_empty() {
+        return Ok(());
+    }
+    if !job.system {
+        let mut what: Vec<String> = needs.iter().map(system::Change::what).collect();
+        what.dedup();
+        return Err(format!("it changes {}, which --allow-system permits", what.join(", ")));
+    }
+    agent.system.borrow_mut().arrange(needs)
+}
+
+/// The files of a program that have a name: nameless ones of a disk, or of memory.
+fn files(plan: &Plan) -> io::Result<Vec<Option<OwnedFd>>> {
+    let program = &plan.program;
+    let file = |(nth, decl): (usize, &FileDecl)| {
+        if decl.name.is_empty() {
+            return Ok(None);
+        }
+        let maps = |op| match op {
+            Op::Mmap { area, backing: Backing::File(id), .. } if id.idx() == nth => plan.huge(area),
+            _ => None,
+        };
+        let huge = program.code.iter().find_map(|instr| maps(instr.op));
+        let file = match (decl.memfd, huge) {
+            (false, _) => super::nameless_file(OFlags::empty()).map_err(io::Error::other)?,
+            (true, None) => memfd_create("cowl", MemfdFlags::CLOEXEC)?,
+            (true, Some(log2)) => {
+                let size = MemfdFlags::from_bits_retain(log2 << libc::MFD_HUGE_SHIFT);
+                memfd_create("cowl", MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | size)?
+            }
+        };
+        let log2 = huge.unwrap_or(PAGE.trailing_zeros());
+        ftruncate(&file, u64::from(decl.len_pages) << log2)?;
+        Ok(Some(file))
+    };
+    program.files.iter().enumerate().map(file).collect()
 }
 
 fn nanos(since: Instant) -> u64 {
@@ -107,7 +162,8 @@ impl<'a> Director<'a> {
             Ok(file) => Ok(file.try_clone()?),
             Err(why) => Err(why.clone()),
         };
-        let mut inherited = Inherited { plan, ends: workers, device, direct };
+        let files = files(&plan)?;
+        let mut inherited = Inherited { plan, ends: workers, device, direct, files };
         let first = first_task(&inherited.plan.program, ProcId(0)).unwrap_or(TaskId::at(tasks));
         let pid = match sys::fork()? {
             sys::Fork::Child => {
@@ -129,6 +185,9 @@ impl<'a> Director<'a> {
             mapped: BTreeMap::new(),
             held: BTreeMap::new(),
             letters: Letters::default(),
+            untouched: BTreeSet::new(),
+            system: job.system,
+            room: vec![0; MESSAGE_MAX],
             deadline: Instant::now() + Duration::from_millis(job.limits.time_ms.into()),
             facts: job.facts,
             lines: Vec::new(),
@@ -154,8 +213,11 @@ impl<'a> Director<'a> {
     fn line(&mut self, pc: Pc) -> Flow {
         let instr = self.program().code[pc.idx()];
         let target = instr.op.area().map(|area| area.proc);
+        if is_kernels(self.program(), pc.idx()) {
+            return self.move_pages(pc);
+        }
         let Some(actor) = self.inherited.plan.acting(pc.idx()) else {
-            return self.ended(pc, Ended::Ok, Reply::done(instr.op.parts())); // `kernel: drain` is done after each line.
+            return Err(Stop::Skip("the device has nothing to act on".to_owned()));
         };
         let task = self.thread(pc, actor)?;
         if instr.op == Op::Exit {
@@ -171,7 +233,7 @@ impl<'a> Director<'a> {
     fn thread(&mut self, pc: Pc, actor: ProcId) -> Result<TaskId, Stop> {
         let program = self.program();
         let named = program.code[pc.idx()].task;
-        let first = first_task(program, actor).unwrap_or(TaskId::at(program.tasks.len() + actor.idx()));
+        let first = self.first(actor);
         let task = if program.tasks[named.idx()].proc() == Some(actor) { named } else { first };
         if self.asleep.contains_key(&task) {
             return Err(Stop::Skip("the thread that would do this is asleep".to_owned()));
@@ -203,8 +265,8 @@ impl<'a> Director<'a> {
         let proc = self.proc_of(task);
         let place = self.describe(pc);
         let Some(process) = &self.procs[proc.idx()] else { return Err(Stop::Crashed(format!("{place}: no such process"))) };
-        let waiter =
-            Waiter { end: &self.ends[task.idx()], pidfd: process.pidfd.as_fd(), uffds: &self.uffds, deadline: self.deadline };
+        let (end, pidfd) = (&self.ends[task.idx()], process.pidfd.as_fd());
+        let mut waiter = Waiter { end, pidfd, uffds: &self.uffds, deadline: self.deadline, room: &mut self.room };
         let (came, uffd) = waiter.wait().map_err(|why| Stop::Crashed(format!("{place}: {why}")))?;
         if uffd.is_some() {
             self.uffds[proc.idx()] = uffd;
@@ -245,12 +307,12 @@ impl<'a> Director<'a> {
                     self.ended(pc, Ended::Fails(name.to_owned()), reply)
                 }
             },
-            Came::Stopped { at } => {
+            Came::Stopped { at, event } => {
                 let place = self.inherited.plan.vpn(at);
                 self.asleep.insert(task, Asleep { pc, place });
                 let area = self.program().code[pc.idx()].op.area();
                 let done = place.zip(area).map_or(0, |(page, area)| page.0.saturating_sub(area.start.0));
-                self.ended(pc, Ended::Event("wp".to_owned()), Reply::done(done))
+                self.ended(pc, Ended::Event(event.to_string()), Reply::done(done))
             }
         }
     }
@@ -276,17 +338,11 @@ impl<'a> Director<'a> {
 
     fn exit(&mut self, pc: Pc, actor: ProcId) -> Flow {
         // Children would otherwise die with the thread that forked them.
-        let children = (0..self.procs.len())
+        let children: Vec<ProcId> = (0..self.procs.len())
             .map(ProcId::at)
-            .filter(|child| self.procs[child.idx()].as_ref().is_some_and(|proc| proc.alive && proc.parent == Some(actor)));
-        for child in children.collect::<Vec<_>>() {
-            let program = self.program();
-            let task = first_task(program, child).unwrap_or(TaskId::at(program.tasks.len() + child.idx()));
-            if !self.asleep.contains_key(&task) {
-                self.say(task, &Order::Disarm)?;
-                self.wait(task, pc)?;
-            }
-        }
+            .filter(|child| self.procs[child.idx()].as_ref().is_some_and(|proc| proc.alive && proc.parent == Some(actor)))
+            .collect();
+        self.tell_all(&children, pc, &Order::Disarm)?;
         let task = self.program().code[pc.idx()].task;
         self.say(task, &Order::Do { pc: pc.0, pid: 0 })?;
         let place = self.describe(pc);
@@ -296,6 +352,7 @@ impl<'a> Director<'a> {
         if !until_gone(&proc.pidfd, self.deadline) {
             return Err(Stop::Crashed(format!("{place}: the process does not end")));
         }
+        self.tell_all(&children, pc, &Order::Arm)?;
         self.uffds[actor.idx()] = None;
         let procs: Vec<_> = self.program().tasks.iter().map(|actor| actor.proc()).collect();
         self.asleep.retain(|task, _| procs[task.idx()] != Some(actor));
@@ -306,6 +363,24 @@ impl<'a> Director<'a> {
         self.ended(pc, Ended::Ok, Reply::done(1))
     }
 
+    /// Tells the first threads of processes; one that sleeps cannot be told.
+    fn tell_all(&mut self, procs: &[ProcId], pc: Pc, order: &Order) -> Flow {
+        for proc in procs {
+            let task = self.first(*proc);
+            if !self.asleep.contains_key(&task) {
+                self.say(task, order)?;
+                self.wait(task, pc)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the first thread of a process listens.
+    fn first(&self, proc: ProcId) -> TaskId {
+        let program = self.program();
+        first_task(program, proc).unwrap_or(TaskId::at(program.tasks.len() + proc.idx()))
+    }
+
     fn holder(&self, name: RefId) -> Option<ProcId> {
         let program = self.program();
         program.taker(name).and_then(|taker| program.tasks[taker.task.idx()].proc())
@@ -313,12 +388,16 @@ impl<'a> Director<'a> {
 
     /// Lets those finish that the line has woken.
     fn wake(&mut self, pc: Pc) -> Flow {
-        let Op::UffdUnwp { area } = self.program().code[pc.idx()].op else { return Ok(()) };
+        let area = match self.program().code[pc.idx()].op {
+            Op::UffdUnwp { area } | Op::UffdCopy { area, .. } | Op::UffdZeropage { area } | Op::UffdContinue { area } => area,
+            Op::UffdMove { to, .. } => to,
+            _ => return Ok(()),
+        };
         if !matches!(self.lines.last(), Some(Line { ended: Ended::Ok, .. })) {
             return Ok(());
         }
-        let woken =
-            self.asleep.iter().filter(|(_, asleep)| asleep.place.is_some_and(|place| area.pages().any(|page| page == place)));
+        let is_woken = |place: Vpn, task: TaskId| area.pages().any(|page| page == place) && self.proc_of(task) == area.proc;
+        let woken = self.asleep.iter().filter(|(task, asleep)| asleep.place.is_some_and(|place| is_woken(place, **task)));
         for (task, asleep) in woken.map(|(task, asleep)| (*task, *asleep)).collect::<Vec<_>>() {
             self.asleep.remove(&task);
             let came = self.wait(task, asleep.pc)?;
@@ -332,6 +411,7 @@ impl<'a> Director<'a> {
         let instr = self.program().code[pc.idx()];
         if ended == Ended::Ok {
             self.took_effect(instr.op, reply.pid, self.program().tasks[instr.task.idx()].proc())?;
+            self.look_at_sizes(instr.op)?;
         }
         let start = Instant::now();
         self.agent.drain();
@@ -351,79 +431,6 @@ impl<'a> Director<'a> {
         };
         self.lines.push(Line { pc: pc.0, ended, done: reply.done, seen: reply.seen, faults: reply.faults, facts });
         if announced { Ok(()) } else { Err(Stop::Unannounced) }
-    }
-
-    /// Keeps track of what is mapped, who is there and what is held.
-    fn took_effect(&mut self, op: Op, pid: Option<i32>, actor: Option<ProcId>) -> Flow {
-        match op {
-            Op::Mmap { area, prot, .. } => {
-                let mapped = Mapped { readable: prot != Prot::None, dontfork: false };
-                self.mapped.extend(area.pages().map(|page| ((area.proc, page), mapped)));
-            }
-            Op::Munmap { area } => {
-                for page in area.pages() {
-                    self.mapped.remove(&(area.proc, page));
-                }
-            }
-            Op::Mprotect { area, prot } => self.each(area, |mapped| mapped.readable = prot != Prot::None),
-            Op::Madvise { area, advice: Advice::Dontfork } => self.each(area, |mapped| mapped.dontfork = true),
-            Op::Madvise { area, advice: Advice::Dofork } => self.each(area, |mapped| mapped.dontfork = false),
-            Op::Put { name } | Op::Unpin { name, .. } => drop(self.held.remove(&name)),
-            Op::Fork { child } => {
-                let parent = actor.unwrap_or_default();
-                let inherited: Vec<_> = self.mapped.range((parent, Vpn(0))..=(parent, Vpn(u16::MAX))).collect();
-                let inherited: Vec<_> = inherited
-                    .iter()
-                    .filter(|(_, mapped)| !mapped.dontfork)
-                    .map(|((_, page), mapped)| ((child, *page), **mapped))
-                    .collect();
-                self.mapped.extend(inherited);
-                return self.born(child, parent, pid.unwrap_or_default());
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn each(&mut self, area: crate::ir::Area, change: impl Fn(&mut Mapped)) {
-        for page in area.pages() {
-            self.mapped.entry((area.proc, page)).and_modify(&change);
-        }
-    }
-
-    /// A child is there once it says so: until then it may hold what its parent gives up.
-    fn born(&mut self, child: ProcId, parent: ProcId, pid: i32) -> Flow {
-        let proc = Proc::new(pid, Some(parent)).map_err(|error| Stop::Crashed(format!("a child is gone at once: {error}")))?;
-        self.procs[child.idx()] = Some(proc);
-        let program = self.program();
-        let task = first_task(program, child).unwrap_or(TaskId::at(program.tasks.len() + child.idx()));
-        self.started.insert(task);
-        self.wait(task, Pc(0)).map(drop)
-    }
-
-    /// The frames of a reference that was just taken live on while it does.
-    fn hold(&mut self, name: RefId, op: Op) {
-        let Some(area) = op.area() else { return };
-        let Some(eye) = self.procs[area.proc.idx()].as_ref().and_then(|proc| proc.eye.as_ref()) else { return };
-        let frames = area.pages().filter_map(|page| eye.entry(&self.inherited.plan, page).pfn()).collect();
-        self.held.insert(name, frames);
-    }
-
-    /// Every page of every mapping.
-    fn look(&mut self) -> Vec<(String, Facts)> {
-        let (mut table, mut here) = (Vec::new(), BTreeSet::new());
-        let mut letters = std::mem::take(&mut self.letters);
-        for ((proc, vpn), mapped) in &self.mapped {
-            let Some(eye) = self.procs[proc.idx()].as_ref().and_then(|proc| proc.eye.as_ref()) else { continue };
-            let at = At { plan: &self.inherited.plan, eye, vpn: *vpn, readable: mapped.readable };
-            let (facts, frame) = look::facts(&at, self.agent.sight, &self.agent.frames, &mut letters);
-            here.extend(frame);
-            table.push((name(self.program(), *proc, *vpn), facts));
-        }
-        let held: BTreeSet<u64> = self.held.values().flatten().copied().collect();
-        letters.keep(|pfn| here.contains(&pfn) || held.contains(&pfn));
-        self.letters = letters;
-        table
     }
 
     /// Ends all processes.
@@ -461,15 +468,6 @@ fn prepare_worker(memory_mib: u32) {
 fn first_task(program: &Program, proc: ProcId) -> Option<TaskId> {
     let is_first = |actor: &crate::ir::Actor| *actor == crate::ir::Actor::Thread { proc, thread: 1 };
     program.tasks.iter().position(is_first).map(TaskId::at)
-}
-
-/// `p.buf[0]`, by the first name that the page was given.
-fn name(program: &Program, proc: ProcId, vpn: Vpn) -> String {
-    let proc_name = &program.procs[proc.idx()];
-    match program.mems.iter().find(|mem| mem.area.pages().any(|page| page == vpn)) {
-        Some(mem) => format!("{proc_name}.{}[{}]", mem.name, vpn.0 - mem.area.start.0),
-        None => format!("{proc_name}.{}", vpn.0),
-    }
 }
 
 const _: () = assert!(PAGE == 4096, "what is read of pagemap counts pages of this size");
