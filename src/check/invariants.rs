@@ -42,7 +42,7 @@ const I8: Invariant = Invariant {
 const I9: Invariant = Invariant {
     number: 9,
     id: "I9",
-    says: "refcount, pincount and mapcount are what mappings, references and the page cache add up to",
+    says: "refcount, pincount, mapcount and swap count are what mappings, entries, references and caches add up to",
     source: "include/linux/mm.h folio_put, folio_expected_ref_count",
 };
 const I10: Invariant = Invariant {
@@ -63,11 +63,23 @@ const I14: Invariant = Invariant {
     says: "no pte is writable while soft-dirty tracking waits for its first store",
     source: "Documentation/admin-guide/mm/soft-dirty.rst; mm/mprotect.c can_change_pte_writable",
 };
+const I15: Invariant = Invariant {
+    number: 15,
+    id: "I15",
+    says: "a swap entry that is marked exclusive is the only one that names its slot",
+    source: "mm/memory.c do_swap_page and copy_nonpresent_pte (1493a1913e34)",
+};
 const I20: Invariant = Invariant {
     number: 20,
     id: "I20",
     says: "when fork copies a pinned page for the child, the parent's pte stays as it was",
     source: "mm/memory.c copy_present_page (f3c64eda3e50)",
+};
+const I23: Invariant = Invariant {
+    number: 23,
+    id: "I23",
+    says: "a page that differs from its swap slot is dirty, by a pte or by its folio, or somebody holds it",
+    source: "mm/rmap.c try_to_unmap_one; mm/vmscan.c __remove_mapping drops what is clean",
 };
 const I26: Invariant = Invariant {
     number: 26,
@@ -77,7 +89,7 @@ const I26: Invariant = Invariant {
 };
 
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I13, I14, I20, I26];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I13, I14, I15, I20, I23, I26];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,11 +102,11 @@ pub struct Broken {
 }
 
 impl Broken {
-    fn at(number: u8, proc: ProcId, vpn: Vpn) -> Option<Self> {
+    pub(super) fn at(number: u8, proc: ProcId, vpn: Vpn) -> Option<Self> {
         Some(Self { rule: rule(number), page: Some((proc, vpn)), frame: None })
     }
 
-    fn of(number: u8, frame: usize) -> Option<Self> {
+    pub(super) fn of(number: u8, frame: usize) -> Option<Self> {
         Some(Self { rule: rule(number), page: None, frame: Some(frame as u32) })
     }
 }
@@ -147,7 +159,7 @@ impl Books {
     pub fn broken<B: Size>(&self, st: &State<B>) -> Option<Broken> {
         let mut counts = B::Frames::filled(st.folios().len());
         self.count(st, counts.as_mut());
-        self.frames(st, counts.as_ref()).or_else(|| self.slots(st, counts.as_ref()))
+        self.frames(st, counts.as_ref()).or_else(|| self.slots(st, counts.as_ref())).or_else(|| super::swap::broken(st))
     }
 
     fn count<B: Size>(&self, st: &State<B>, counts: &mut [Count]) {
@@ -180,7 +192,7 @@ impl Books {
             add(task.grab.0, 1 - pinned, pinned, zapped);
             match task.fault {
                 Fault::None | Fault::Start(_) => {}
-                Fault::InstallAnon { new } => add(Target::Page(new), 1, 0, 0),
+                Fault::InstallAnon { new } | Fault::SwapIn { page: new, .. } => add(Target::Page(new), 1, 0, 0),
                 Fault::Copying { seen, .. } => add(seen.target, 1, 0, 0),
                 Fault::Clearing { seen, new, .. } => {
                     add(seen.target, 1, 0, 0);

@@ -7,6 +7,7 @@ pub mod invariants;
 pub mod place;
 pub mod promise;
 pub mod report;
+mod swap;
 pub mod verdict;
 
 mod assert;

@@ -9,6 +9,10 @@ pub(super) enum Event {
     Proven,
     /// fork gives the page a second mapping.
     Shared,
+    /// The page leaves a page table for swap or migration, or is made ready to be merged.
+    Unmapped,
+    /// A swap entry becomes a mapping again; what it knows of the page is decided anew.
+    SwappedIn,
 }
 
 /// What becomes of the bit.
@@ -21,7 +25,8 @@ pub(super) enum Change {
 
 /// K20. Which events clear the bit, and whether there is one at all.
 ///
-/// The two values that have a bit part only where memory leaves a page table for another reason than fork.
+/// The two values that have a bit part only where memory leaves a page table for another reason than fork. A derived bit
+/// stays on the page then, and swap-in derives it anew: fork may have copied the entry meanwhile.
 /// Source: include/linux/rmap.h `folio_try_dup_anon_rmap_pte`, mm/rmap.c `folio_add_new_anon_rmap`.
 #[rustfmt::skip]
 pub(super) fn decide(knob: WpClearsExcl, event: Event) -> Change {
@@ -30,6 +35,10 @@ pub(super) fn decide(knob: WpClearsExcl, event: Event) -> Change {
         (K::NoBit, _)                         => Keep,
         (K::ForkOnly | K::ForkUnmapKsm, Proven) => Set,
         (K::ForkOnly | K::ForkUnmapKsm, Shared) => Clear,
+        (K::ForkOnly, Unmapped)               => Keep,
+        (K::ForkUnmapKsm, Unmapped)           => Clear,
+        (K::ForkOnly, SwappedIn)              => Clear,
+        (K::ForkUnmapKsm, SwappedIn)          => Keep,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, wp};
+use super::{Cx, Progress, exclusive, swap, wp};
 use crate::ir::{Advice, Op};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
 use crate::trace::{Sink, What};
@@ -15,6 +15,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, fault: Fault<B::Numb
         Fault::Copying { kind, seen } => wp::copy(cx, kind, seen),
         Fault::Clearing { kind, seen, new } => wp::clear(cx, kind, seen, new),
         Fault::Installing { kind, seen, new } => wp::install(cx, kind, seen, new),
+        Fault::SwapIn { kind, seen, page } => swap::map(cx, kind, seen, page),
         Fault::Putting { old } => wp::put_old(cx, old),
     }
 }
@@ -67,16 +68,25 @@ fn bad_address(op: Op, mapped: bool) -> Failure {
 ///
 /// Source: mm/memory.c `handle_pte_fault`.
 fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
-    let proc = cx.proc();
+    let (proc, held) = (cx.proc(), cx.me().flags.contains(TaskFlags::HOLDS_MMAP_READ));
     if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
         return Progress::Blocked;
     }
+    match look_locked(cx, kind) {
+        Progress::Blocked if !held => Progress::Moved, // mmap_lock is held from now on.
+        progress => progress,
+    }
+}
+
+fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
+    let proc = cx.proc();
     if let Err(failure) = permitted(cx, kind) {
         return fail(cx, failure);
     }
     let (slot, vpn) = (cx.slot(), cx.vpn());
     cx.emit("fault", |_| What::Fault { proc, vpn });
     match (slot.pte.target, kind) {
+        (Target::Swap(_), _) => swap::find(cx, kind, slot.pte),
         (Target::None, _) if slot.vma.cache_place().is_some() => map_cached(cx, slot.vma, kind),
         (Target::None, FaultKind::Write) => match cx.st.alloc() {
             Ok(new) => cx.fault_at(Fault::InstallAnon { new }),
@@ -96,7 +106,7 @@ fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) ->
     if !cx.ptl_is_free(cx.proc()) {
         return Progress::Blocked;
     }
-    if cx.slot().pte.is_present() {
+    if !cx.slot().pte.is_none() {
         cx.st.put(new);
     } else {
         let flags = written_flags(&cx.slot().vma);
@@ -117,7 +127,7 @@ pub(super) fn written_flags<N: Number>(vma: &Vma<N>) -> PteFlags {
 ///
 /// Source: mm/rmap.c `folio_add_new_anon_rmap`.
 pub(super) fn map_new_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, new: Pfn<B::Number>) {
-    cx.st.folio_mut(new).flags = FolioFlags::ANON | FolioFlags::DIRTY;
+    cx.st.folio_mut(new).flags = FolioFlags::ANON;
     cx.st.add_rmap_pte(proc, new);
     mark_proven(cx, new);
 }

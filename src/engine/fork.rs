@@ -104,15 +104,17 @@ fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, parent: ProcId, child: ProcId
 
 /// Copies what the vma says; then goes the way that the pte asks for, skipping pages with nothing to copy.
 fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mut pair: Pair) -> Progress {
+    // Under the lock, for a mover may have cleared a pte that it will set again.
+    if !cx.ptl_is_free(pair.parent) {
+        return Progress::Blocked;
+    }
     while pair.vpn.idx() < cx.st.pages_per_mm() && copy_without_page(cx, pair) {
         pair.vpn = Vpn(pair.vpn.0 + 1);
     }
     if pair.vpn.idx() == cx.st.pages_per_mm() {
         return cx.goto(pair.at(ForkAt::Decide));
     }
-    if !cx.try_lock_ptl(pair.parent) {
-        return cx_blocked_at(cx, pair);
-    }
+    cx.try_lock_ptl(pair.parent);
     if must_copy(cx, pair) {
         if protects_first(cx.policy) {
             cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
@@ -122,11 +124,6 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mut pair: Pair) -> Progress {
     } else {
         cx.goto(pair.at(ForkAt::Dup))
     }
-}
-
-/// Blocked, but past the pages that needed nothing: a step that has moved must say so.
-fn cx_blocked_at<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
-    if cx.me().at == pair.at(ForkAt::Decide) { Progress::Blocked } else { cx.goto(pair.at(ForkAt::Decide)) }
 }
 
 /// Copies the vma's word on a page, and its pte where that takes no page of its own. Whether nothing is left to do.
@@ -147,8 +144,27 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
             child.pte = Pte { flags: child_flags(pte.flags), ..pte };
             true
         }
-        Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard => true,
+        Target::Swap(entry) => {
+            dup_swap_entry(cx, pair, entry.get() as usize);
+            true
+        }
+        Target::None | Target::Migration(_) | Target::Guard => true,
     }
+}
+
+/// Both have a swap entry from now on, and neither is marked exclusive.
+///
+/// Source: mm/memory.c `copy_nonpresent_pte`.
+fn dup_swap_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair, entry: usize) {
+    cx.st.dup_swap(entry);
+    let keep = cx.policy.defects.has(Defect::ForkKeepsSwapMarker);
+    let parent = &mut cx.st.slot_mut(pair.parent, pair.vpn).pte;
+    let target = parent.target;
+    if !keep {
+        parent.flags.remove(PteFlags::EXCLUSIVE);
+    }
+    let flags = parent.flags - PteFlags::UFFD_WP;
+    cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target, flags };
 }
 
 fn child_flags(parent: PteFlags) -> PteFlags {

@@ -13,7 +13,10 @@ mod gup;
 mod map;
 mod prot;
 mod read_only;
+mod reclaim;
+mod share;
 mod step;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod through;
@@ -216,6 +219,23 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
             self.st.mm_mut(proc).ptl = Some(self.task);
         }
         free
+    }
+
+    /// Another task holds the lock of a page's folio.
+    fn is_locked_by_another(&self, pfn: Pfn<B::Number>) -> bool {
+        let (me, head) = (self.task.idx(), self.st.head(pfn));
+        self.st.tasks().iter().enumerate().any(|(at, task)| {
+            let locked = task.flags.contains(TaskFlags::LOCKS_FOLIO).then(|| task.grab.0.pfn()).flatten();
+            at != me && locked.is_some_and(|pfn| self.st.head(pfn) == head)
+        })
+    }
+
+    /// The folio that the task has isolated.
+    ///
+    /// # Panics
+    /// With `cowl bug:` where it has none.
+    fn isolated(&self) -> Pfn<B::Number> {
+        self.me().grab.0.pfn().expect("cowl bug: a mover without a folio")
     }
 
     fn unlock_ptl(&mut self, proc: ProcId) {

@@ -4,9 +4,9 @@ use super::{Cx, Progress, Ruling, map};
 use crate::ir::Prot;
 use crate::observe::Seen;
 use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
-use crate::state::{At, MmapLock, Pte, PteFlags, Target, TaskFlags, VmaFlags};
+use crate::state::{At, MmapLock, Pte, PteFlags, Slot, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Failure, ProcId, Size, TaskId, Vpn};
+use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
 
 /// What is known of a pte that is to be write-protected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -194,8 +194,7 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
         anon_exclusive: slot.pte.target.pfn().is_some_and(|pfn| cx.st.folio(pfn).is_anon() && cx.st.is_exclusive(pfn)),
         unwp,
     };
-    let soft_dirty_wants_fault =
-        !slot.vma.flags.contains(VmaFlags::SOFTDIRTY) && !slot.pte.flags.contains(PteFlags::SOFT_DIRTY);
+    let soft_dirty_wants_fault = soft_dirty_wants_fault(&slot);
     let fault_wanted = slot.pte.flags.contains(PteFlags::UFFD_WP)
         || (soft_dirty_wants_fault && !cx.policy.defects.has(Defect::SoftDirtyUpgradeIgnored));
     // vm_page_prot of a shared mapping whose stores nobody tracks has the write bit: no upgrade is needed there.
@@ -204,6 +203,15 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
     if may && (by_page_prot || upgrades(cx, proc, vpn, &facts)) {
         cx.st.slot_mut(proc, vpn).pte.flags.insert(PteFlags::WRITE);
     }
+}
+
+fn soft_dirty_wants_fault<N: Number>(slot: &Slot<N>) -> bool {
+    !slot.vma.flags.contains(VmaFlags::SOFTDIRTY) && !slot.pte.flags.contains(PteFlags::SOFT_DIRTY)
+}
+
+/// Whether uffd-wp or soft-dirty tracking is still to be told of the next store.
+pub(super) fn wants_fault<N: Number>(slot: &Slot<N>) -> bool {
+    slot.pte.flags.contains(PteFlags::UFFD_WP) || soft_dirty_wants_fault(slot)
 }
 
 /// Asks K19 about a page; recorded where there is one.
@@ -259,7 +267,8 @@ pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         cx.read_unlock(proc);
         return Progress::Failed(failure);
     }
-    if cx.slot().pte.is_present() && wp_verdict(cx, proc, vpn) == WpVerdict::Wp {
+    // An entry of a page that is not there carries the bit, and hands it on.
+    if !cx.slot().pte.is_none() && wp_verdict(cx, proc, vpn) == WpVerdict::Wp {
         let keep = cx.policy.defects.has(Defect::WpKeepsUffdWritable);
         let flags = &mut cx.slot_mut().pte.flags;
         flags.insert(PteFlags::UFFD_WP);
@@ -286,7 +295,7 @@ pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
     if cx.slot().pte.flags.contains(PteFlags::UFFD_WP) {
         cx.slot_mut().pte.flags.remove(PteFlags::UFFD_WP);
-        if !cx.slot().pte.flags.contains(PteFlags::WRITE) {
+        if cx.slot().pte.is_present() && !cx.slot().pte.flags.contains(PteFlags::WRITE) {
             upgrade(cx, proc, vpn, true);
         }
     }
@@ -358,6 +367,9 @@ fn clear_soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: 
 ///
 /// Source: fs/proc/task_mmu.c `pte_to_pagemap_entry`.
 pub(super) fn soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    if !cx.ptl_is_free(cx.proc()) {
+        return Progress::Blocked;
+    }
     let slot = cx.slot();
     let bit = slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || slot.pte.flags.contains(PteFlags::SOFT_DIRTY);
     cx.commit_page(Seen::Bit(bit))

@@ -1,4 +1,4 @@
-use super::{Cx, Progress, access, fault, fork, gup, map, prot, through, transient, zap};
+use super::{Cx, Progress, access, fault, fork, gup, map, prot, reclaim, swap, through, transient, zap};
 use crate::ir::{Advice, Area, Backing, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
 use crate::state::{At, Fault, Task, TaskFlags};
@@ -99,7 +99,9 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::Mremap { .. } | Op::UffdCopy { .. } | Op::UffdZeropage { .. } | Op::UffdContinue { .. } | Op::UffdMove { .. } => {
             not_modelled()
         }
-        Op::Pageout { .. } | Op::Swapin { .. } | Op::Swapoff | Op::Migrate { .. } => not_modelled(),
+        Op::Pageout { .. } => reclaim::step(cx),
+        Op::Swapin { .. } => swap::swapin(cx),
+        Op::Swapoff | Op::Migrate { .. } => not_modelled(),
         Op::KsmMerge { .. } | Op::KsmUnmerge { .. } | Op::SplitPmd { .. } | Op::SplitFolio { .. } => not_modelled(),
         Op::Collapse { .. } | Op::NumaHint { .. } => not_modelled(),
     }
@@ -130,7 +132,8 @@ fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress 
         Advice::Dontneed => zap::dontneed(cx),
         Advice::PopulateRead | Advice::PopulateWrite => access::populate(cx, advice == Advice::PopulateWrite),
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => map::advise_fork(cx, advice),
-        Advice::Free | Advice::Pageout | Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),
+        Advice::Pageout => reclaim::step(cx),
+        Advice::Free | Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),
         Advice::Mergeable | Advice::Unmergeable | Advice::GuardInstall | Advice::GuardRemove => not_modelled(),
     }
 }

@@ -20,7 +20,13 @@ fn pages() -> impl Iterator<Item = PageFacts> {
         BITS.into_iter().flat_map(move |in_lru_batch| {
             let least = mapcount + u32::from(in_lru_batch);
             [0, 1, 2, 3, 1024].into_iter().flat_map(move |more| {
-                BITS.map(|exclusive| PageFacts { refcount: least + more, mapcount, exclusive, in_lru_batch })
+                BITS.map(|exclusive| PageFacts {
+                    refcount: least + more,
+                    mapcount,
+                    exclusive,
+                    in_lru_batch,
+                    ..PageFacts::default()
+                })
             })
         })
     })
@@ -47,7 +53,7 @@ fn an_unmarked_page_with_other_references_is_kept_by_counting_mappings_only() {
         for knob in [Ref1, Ref1Drain, ExclOrRef1, DerivedBit] {
             assert!(!matches!(decide_small(knob, &page), Verdict::Reuse(_)), "{knob:?} {page:?}");
         }
-        assert_eq!(matches!(decide_small(MapSwap, &page), Verdict::Reuse(_)), page.mapcount == 1, "{page:?}");
+        assert_eq!(matches!(decide_small(MapSwap, &page), Verdict::Reuse(_)), page.mapcount <= 1, "{page:?}");
     }
 }
 

@@ -2,14 +2,14 @@
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, fault};
+use super::{Cx, Progress, Ruling, fault, swap, transient};
 use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Event, Size};
 
 /// What a decision about a small anonymous page is made on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PageFacts {
     /// As `folio_ref_count` gives it: a pin counts 1024.
     pub refcount: u32,
@@ -17,6 +17,16 @@ pub struct PageFacts {
     pub exclusive: bool,
     /// It stands in this CPU's LRU-add batch, which holds one of its references.
     pub in_lru_batch: bool,
+    /// It is in the swap cache, which holds one of its references.
+    pub swapcached: bool,
+    /// Entries that name its swap slot.
+    pub swapcount: u32,
+    /// It is being written to the swap device.
+    pub writeback: bool,
+    /// The device must not see it change meanwhile.
+    pub stable_writes: bool,
+    /// Somebody else has its lock.
+    pub locked: bool,
 }
 
 /// Keep the page, copy it, or find out more first.
@@ -26,6 +36,10 @@ pub enum Verdict {
     Copy(Why),
     /// Drain this CPU's LRU-add batch and decide again.
     Drain,
+    /// Take it out of the swap cache and decide again.
+    Uncache,
+    /// Wait for its lock and decide again.
+    Wait,
 }
 
 /// Why a page was kept or copied.
@@ -41,33 +55,54 @@ pub enum Why {
     OtherRefs,
     #[strum(serialize = "it is marked exclusive")]
     Exclusive,
+    #[strum(serialize = "somebody else has its lock")]
+    Locked,
+    #[strum(serialize = "it is being written to a device that must not see it change")]
+    Writeback,
     #[strum(serialize = "a defect keeps every page")]
     Defect,
 }
 
 /// K1. A write fault on a present, write-protected small anonymous page: keep it or copy it?
 ///
-/// Source: mm/memory.c, `do_wp_page` and (since 6.7) `wp_can_reuse_anon_folio`. More than three references cannot be
-/// explained by the page table, the swap cache and one LRU batch, so such a page is copied without a drain.
+/// Source: mm/memory.c, `do_wp_page` and (since 6.7) `wp_can_reuse_anon_folio`; mm/swapfile.c `reuse_swap_page` (to 5.17).
 #[rustfmt::skip]
 pub fn decide_small(knob: ReuseSmall, page: &PageFacts) -> Verdict {
     use {ReuseSmall::*, Verdict::*, Why::*};
     let last_ref = page.refcount == 1 && page.mapcount == 1;
-    let may_drain = page.in_lru_batch && page.refcount <= 3;
-    match (knob, page.exclusive, last_ref, may_drain) {
-        (MapSwap, _, _, _) if page.mapcount == 1        => Reuse(LastMapping),
-        (MapSwap, _, _, _)                              => Copy(OtherMappings),
-        (Ref1, _, true,  _)                             => Reuse(LastRef),
-        (Ref1, _, false, _)                             => Copy(OtherRefs),
-        (ExclOrRef1 | DerivedBit, true, _, _)           => Reuse(Exclusive),
-        (Ref1Drain, _, true, _)                         => Reuse(LastRef),
-        (Ref1Drain, _, false, true)                     => Drain,
-        (Ref1Drain, _, false, false)                    => Copy(OtherRefs),
-        (ExclOrRef1, false, true, _)                    => Reuse(LastRef),
-        (ExclOrRef1, false, false, true)                => Drain,
-        (ExclOrRef1, false, false, false)               => Copy(OtherRefs),
-        (DerivedBit, false, true, _)                    => Reuse(LastRef),
-        (DerivedBit, false, false, _)                   => Copy(OtherRefs),
+    match (knob, page.exclusive, last_ref) {
+        (ExclOrRef1 | DerivedBit, true, _)          => Reuse(Exclusive),
+        (MapSwap, _, _)                             => by_mappings(page),
+        (Ref1Drain, _, _) | (ExclOrRef1, false, _)  => by_references(page),
+        (Ref1, _, true)  | (DerivedBit, false, true) if page.locked => Copy(Locked),
+        (Ref1, _, true)  | (DerivedBit, false, true)  => Reuse(LastRef),
+        (Ref1, _, false) | (DerivedBit, false, false) => Copy(OtherRefs),
+    }
+}
+
+/// The swap cache counts as nobody, and gives up what is kept, unless the page is just being written.
+fn by_mappings(page: &PageFacts) -> Verdict {
+    match page.mapcount + page.swapcount {
+        _ if page.locked => Verdict::Wait,
+        2.. => Verdict::Copy(Why::OtherMappings),
+        _ if !page.swapcached => Verdict::Reuse(Why::LastMapping),
+        _ if !page.writeback => Verdict::Uncache,
+        _ if page.stable_writes => Verdict::Copy(Why::Writeback),
+        _ => Verdict::Reuse(Why::LastMapping),
+    }
+}
+
+/// The LRU batch and the swap cache may be the only other ones who hold the page: then they are asked to let go. More than
+/// three references cannot be explained by the page table, the swap cache and one batch.
+fn by_references(page: &PageFacts) -> Verdict {
+    match page.refcount {
+        4.. => Verdict::Copy(Why::OtherRefs),
+        _ if page.in_lru_batch => Verdict::Drain,
+        count if 1 + u32::from(page.swapcached) < count => Verdict::Copy(Why::OtherRefs),
+        _ if page.locked => Verdict::Copy(Why::Locked),
+        _ if page.swapcached && page.swapcount == 0 && !page.writeback => Verdict::Uncache,
+        1 if page.mapcount == 1 => Verdict::Reuse(Why::LastRef),
+        _ => Verdict::Copy(Why::OtherRefs),
     }
 }
 
@@ -100,9 +135,15 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
                 cx.fault_at(Fault::Copying { kind, seen: slot.pte })
             }
             Verdict::Drain => {
-                super::transient::drain_batch(cx);
-                Progress::Moved
+                transient::drain_batch(cx);
+                look(cx, kind)
             }
+            Verdict::Uncache => {
+                cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
+                cx.st.uncache_swap(pfn);
+                look(cx, kind)
+            }
+            Verdict::Wait => Progress::Blocked,
         },
     }
 }
@@ -118,12 +159,15 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdi
         Verdict::Reuse(why) => ("reuse", why.into()),
         Verdict::Copy(why) => ("copy", why.into()),
         Verdict::Drain => ("drain", "it stands in this CPU's LRU batch"),
+        Verdict::Uncache => ("uncache", "only the swap cache holds it beside the page table"),
+        Verdict::Wait => return verdict,
     };
     let operands = [
         ("mapcount", facts.mapcount),
         ("refcount", facts.refcount),
         ("exclusive", facts.exclusive.into()),
         ("lru_batch", facts.in_lru_batch.into()),
+        ("swapcached", facts.swapcached.into()),
     ];
     let (proc, vpn) = (cx.proc(), cx.vpn());
     let ruling = Ruling {
@@ -140,12 +184,17 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdi
 
 /// What the state says of a page.
 pub(super) fn facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pfn: Pfn<B::Number>) -> PageFacts {
-    let folio = cx.st.folio(pfn);
+    let (folio, swapcached) = (cx.st.folio(pfn), cx.st.is_swapcached(pfn));
     PageFacts {
         refcount: folio.ref_count(),
         mapcount: cx.st.mapcount(pfn),
         exclusive: cx.st.is_exclusive(pfn),
         in_lru_batch: folio.flags.contains(FolioFlags::LRU_BATCH),
+        swapcached,
+        swapcount: if swapcached { cx.st.swap_count(pfn) } else { 0 },
+        writeback: folio.flags.contains(FolioFlags::WRITEBACK),
+        stable_writes: swap::is_synchronous(cx),
+        locked: cx.is_locked_by_another(pfn),
     }
 }
 
@@ -160,7 +209,7 @@ fn reuse<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
 }
 
 /// Remembers what FOLL_COW stands for: a forced write fault ended without a writable pte.
-fn broke_cow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
+pub(super) fn broke_cow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
     if !cx.slot().vma.flags.contains(VmaFlags::WRITE) {
         cx.me_mut().flags.insert(TaskFlags::COW_BROKEN);
     }
@@ -233,6 +282,7 @@ pub(super) fn install<B: Size, S: Sink>(
 /// Drops the fault's reference on the old page and the one of its mapping.
 pub(super) fn put_old<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, old: Target<B::Number>) -> Progress {
     if let Target::Page(old) = old {
+        swap::drop_unmapped(cx, old);
         cx.st.put(old);
         cx.st.put(old);
     }

@@ -1,11 +1,11 @@
 //! Taking pages out of page tables: munmap, MADV_DONTNEED, exit.
 
-use super::{Cx, Progress, gup};
+use super::{Cx, Progress, gup, swap};
 use crate::observe::Seen;
 use crate::policy::Defect;
 use crate::state::{At, Grab, Target, Task, TaskFlags};
 use crate::trace::Sink;
-use crate::types::{ProcId, Size, TaskId, Vpn};
+use crate::types::{Number, ProcId, Size, TaskId, Vpn};
 
 /// munmap, page by page: clear the pte, then drop what it mapped.
 ///
@@ -61,11 +61,17 @@ fn drop_zapped<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 ///
 /// Source: mm/rmap.c `folio_remove_rmap_pte`.
 fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, target: Target<B::Number>) {
-    let Target::Page(pfn) = target else { return };
+    let pfn = match target {
+        Target::Page(pfn) => pfn,
+        Target::Swap(entry) => return swap::drop_entry(cx, entry.get() as usize),
+        // What a migration entry stands for holds no reference; the others are no pages.
+        Target::None | Target::Zero | Target::Special(_) | Target::Migration(_) | Target::Guard => return,
+    };
     cx.st.remove_rmap_pte(proc, pfn);
     if cx.policy.defects.has(Defect::UnmapDropsPinnedPage) && cx.st.folio(pfn).maybe_pinned() {
         return cx.st.free(pfn);
     }
+    swap::drop_unmapped(cx, pfn);
     cx.st.put(pfn);
 }
 

@@ -9,9 +9,6 @@ pub fn unmodelled(program: &Program) -> Vec<(Option<Pc>, &'static str)> {
     if program.system.hugetlb.is_some() {
         found.push((None, "a pool of huge pages"));
     }
-    if program.system.swap.is_some() {
-        found.push((None, "swap"));
-    }
     for (idx, instr) in program.code.iter().enumerate() {
         if let Some(what) = operation(program, instr.op) {
             found.push((Some(Pc::at(idx)), what));
@@ -40,8 +37,6 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::UffdZeropage { .. } => Some("`uffd zeropage`"),
         Op::UffdContinue { .. } => Some("`uffd continue`"),
         Op::UffdMove { .. } => Some("`uffd move`"),
-        Op::Pageout { .. } => Some("`pageout`"),
-        Op::Swapin { .. } => Some("`swapin`"),
         Op::Swapoff => Some("`swapoff`"),
         Op::Migrate { .. } => Some("`migrate`"),
         Op::KsmMerge { .. } => Some("`ksm_merge`"),
@@ -54,6 +49,7 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
         Op::DirectRead { .. } | Op::DirectWrite { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Put { .. } => None,
+        Op::Pageout { .. } | Op::Swapin { .. } => None,
         Op::Pin { .. } | Op::Unpin { .. } | Op::UffdWp { .. } | Op::UffdUnwp { .. } => None,
         Op::Peek { .. } | Op::Dma { .. } | Op::Hold { .. } | Op::Drop { .. } | Op::LruAdd { .. } | Op::Drain => None,
     }
@@ -73,10 +69,9 @@ fn mapping(program: &Program, kind: MemKind, backing: Backing) -> Option<&'stati
 
 fn madvise(advice: Advice) -> Option<&'static str> {
     match advice {
-        Advice::Dontneed | Advice::PopulateRead | Advice::PopulateWrite => None,
+        Advice::Dontneed | Advice::Pageout | Advice::PopulateRead | Advice::PopulateWrite => None,
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => None,
         Advice::Free => Some("`madvise free`"),
-        Advice::Pageout => Some("`madvise pageout`"),
         Advice::Hugepage => Some("`madvise hugepage`"),
         Advice::Nohugepage => Some("`madvise nohugepage`"),
         Advice::Collapse => Some("`madvise collapse`"),

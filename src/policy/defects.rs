@@ -74,6 +74,10 @@ set! {
         ClearRefsForgetsWp,
         /// Raising the protection makes a pte writable that soft-dirty tracking wants a fault for.
         SoftDirtyUpgradeIgnored,
+        /// Fork leaves the exclusive marker on a swap entry that it copies.
+        ForkKeepsSwapMarker,
+        /// Unmapping a page for swap or migration forgets that its pte was dirty.
+        UnmapForgetsDirty,
         /// A write fault maps the zero page writable.
         ZeroPageWritable,
     }

@@ -38,7 +38,7 @@ answer! {
 }
 
 answer! {
-    /// D4. Which way does a swap-in from a synchronous device with one user go? Home: not built yet.
+    /// D4. Which way does a swap-in from a synchronous device with one user go? Home: `engine::swap::decide_bypass`.
     SwapinSync {
         /// Past the swapcache.
         BypassCache,
@@ -49,7 +49,7 @@ answer! {
 }
 
 answer! {
-    /// D5. How does a read fault map an exclusive page that it swaps in? Home: not built yet.
+    /// D5. How does a read fault map an exclusive page that it swaps in? Home: `engine::swap::decide_read_map`.
     SwapinReadMap {
         /// Read-only.
         Ro,
@@ -60,7 +60,7 @@ answer! {
 }
 
 answer! {
-    /// D6. Does swap-in drain this CPU's LRU batch before it counts references? Home: not built yet.
+    /// D6. Does swap-in drain this CPU's LRU batch before it counts references? Home: `engine::swap::decide_drain`.
     SwapinDrain {
         /// No.
         NoDrain,

@@ -26,7 +26,7 @@ answer! {
 }
 
 answer! {
-    /// K2. When is a page that is swapped in the faulting process's own? Home: not built yet.
+    /// K2. When is a page that is swapped in the faulting process's own? Home: `engine::swap::decide_swapin`.
     ReuseSwapin {
         /// When this is its last mapping, swap entries included; also while K1 already counted references.
         MapSwap,
@@ -301,7 +301,7 @@ answer! {
 }
 
 answer! {
-    /// K21. Does a swap entry remember that its page was exclusive? Home: not built yet.
+    /// K21. Does a swap entry remember that its page was exclusive? Home: `engine::swap::decide_marker`.
     SwapExcl {
         /// No.
         None,
@@ -312,7 +312,7 @@ answer! {
 }
 
 answer! {
-    /// K22. When does reclaim notice that a page is pinned? Home: not built yet.
+    /// K22. When does reclaim notice that a page is pinned? Home: `engine::reclaim::decide_pinned`.
     SwapoutPinned {
         /// After it was unmapped, when the refcount will not freeze; it faults in again.
         LateRefcheck,

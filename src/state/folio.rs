@@ -75,7 +75,7 @@ pub struct SwapSlot<B: Size> {
     pub count: B::Number,
     /// What was written to it last.
     pub words: B::Words,
-    /// The page that the swap cache has for it.
+    /// The page that the swap cache has for it; [`Target::Guard`] where swapoff took the slot away.
     pub cached: Target<B::Number>,
 }
 

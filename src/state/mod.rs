@@ -7,11 +7,12 @@ mod fingerprint;
 mod folio;
 mod mm;
 mod rmap;
+mod swap;
 mod task;
 
 pub use folio::{Folio, FolioFlags, LargeFolio, Owner, PIN_BIAS, Page, Pfn, SwapSlot};
 pub use mm::{Mm, MmapLock, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
-pub use task::{At, Fault, FaultKind, ForkAt, Grab, GupAt, Task, TaskFlags};
+pub use task::{At, Fault, FaultKind, ForkAt, Grab, GupAt, ReclaimAt, ShareAt, Task, TaskFlags};
 
 use crate::ir::Program;
 use crate::types::{Number, ProcId, Size, Small, Table, TaskId, ValueId, Vpn, WordId};
@@ -59,8 +60,9 @@ impl<B: Size> State<B> {
     pub fn new(program: &Program) -> Self {
         let slots = program.procs.len() * usize::from(program.pages);
         let held = program.held_pages();
-        // Every slot maps a page of its own, every copy under way needs another, and references keep pages alive.
-        let frames = (2 * slots + program.cache_pages() + held + program.tasks.len() + 1).min(B::FRAMES_MAX);
+        // Every slot maps a page of its own, every copy under way needs another; references and the swap cache keep pages alive.
+        let frames =
+            (2 * slots + program.cache_pages() + held + program.tasks.len() + program.swap_slots() + 1).min(B::FRAMES_MAX);
         let mut state = Self {
             mms: B::Procs::filled(program.procs.len()),
             slots: B::Slots::filled(slots),
@@ -76,6 +78,10 @@ impl<B: Size> State<B> {
             zero_words: B::Words::default(),
         };
         state.mm_mut(ProcId(0)).alive = true;
+        if let Some((slots, _)) = program.system.swap {
+            // An array has its full length always; what the machine has not is as if taken away.
+            state.swap.as_mut().iter_mut().skip(slots.into()).for_each(|slot| slot.cached = Target::Guard);
+        }
         state
     }
 

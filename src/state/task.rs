@@ -37,6 +37,11 @@ pub enum At {
     Gup(GupAt),
     /// The page is in `Task::grab`; the copy through it comes next.
     Through,
+    /// Taking the folio in `Task::grab` out of a page table: the page of all address spaces, one after another. The page-table
+    /// lock is held; the pte as it was is in `Task::seen`.
+    Share(u16, ShareAt),
+    /// Reclaiming the folio in `Task::grab`.
+    Reclaim(ReclaimAt),
     /// Copying page tables; the page of the address space.
     Fork(Vpn, ForkAt),
     /// Unmapping all; the page of the address space.
@@ -81,6 +86,34 @@ pub enum ForkAt {
     Copy,
 }
 
+/// Where taking one pte out of a page table stands. Lockless walks may come between any two; see `GupAt`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ShareAt {
+    /// The pte is clear: about to look for pins and other references.
+    Test,
+    /// Nothing forbids it: about to take the exclusive bit from the page.
+    ClearBit,
+    /// About to install what stands for the page from now on.
+    Install,
+}
+
+/// Where reclaiming a folio stands. It is isolated: `Task::grab` holds a reference.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReclaimAt {
+    /// About to lock it and to look whether it may go at all.
+    Lock,
+    /// About to give it a place on the swap device and in the swap cache.
+    Add,
+    /// About to look for the next pte that maps it.
+    Unmap,
+    /// No pte maps it: about to start writing it out, and to unlock it.
+    Write,
+    /// The device has it: about to end the writing.
+    Written,
+    /// It is clean: about to free it, if nobody else holds it.
+    Remove,
+}
+
 /// Why a fault was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FaultKind {
@@ -105,6 +138,8 @@ pub enum Fault<N> {
     Clearing { kind: FaultKind, seen: Pte<N>, new: Pfn<N> },
     /// The pte is clear and flushed, the page-table lock held; about to install the copy.
     Installing { kind: FaultKind, seen: Pte<N>, new: Pfn<N> },
+    /// The page of a swap entry was found or read, and a reference taken on it: about to map it.
+    SwapIn { kind: FaultKind, seen: Pte<N>, page: Pfn<N> },
     /// About to drop the references on the old page.
     Putting { old: Target<N> },
 }
@@ -131,5 +166,7 @@ bitflags! {
         const HOLDS_MMAP_READ = 1 << 2;
         /// The fault must not check the vma's permission to write: FOLL_FORCE, or a read that counts as a write.
         const FORCED = 1 << 3;
+        /// It holds the lock of the folio in `Task::grab`.
+        const LOCKS_FOLIO = 1 << 4;
     }
 }

@@ -1,0 +1,41 @@
+//! What must hold of the swap device in every state.
+
+use super::invariants::Broken;
+use crate::state::{At, FolioFlags, Pfn, PteFlags, State, Target, Task};
+use crate::types::{Number, Size};
+
+/// The first rule about swap that does not hold, if any.
+pub(super) fn broken<B: Size>(st: &State<B>) -> Option<Broken> {
+    (0..st.swap().len()).find_map(|slot| counted(st, slot).or_else(|| clean(st, slot)))
+}
+
+/// I9 and I15: the slot is named as often as it is counted, and once where an entry is marked exclusive.
+fn counted<B: Size>(st: &State<B>, slot: usize) -> Option<Broken> {
+    let names = |target: Target<B::Number>| matches!(target, Target::Swap(entry) if entry.get() as usize == slot);
+    let entries = || st.slots().filter(|(_, _, page)| names(page.pte.target));
+    let zapped = st.tasks().iter().filter(|task| task.at == At::Zapped && names(task.grab.0)).count();
+    let count = st.swap()[slot].count.get() as usize;
+    if count != entries().count() + zapped {
+        let (proc, vpn) = entries().next().map(|(proc, vpn, _)| (proc, vpn)).unwrap_or_default();
+        return Broken::at(9, proc, vpn);
+    }
+    let marked = entries().find(|(_, _, page)| page.pte.flags.contains(PteFlags::EXCLUSIVE));
+    marked.filter(|_| 1 < count).and_then(|(proc, vpn, _)| Broken::at(15, proc, vpn))
+}
+
+/// I23: what the page in the swap cache has and the slot has not will be written out.
+fn clean<B: Size>(st: &State<B>, slot: usize) -> Option<Broken> {
+    let entry = &st.swap()[slot];
+    let page = entry.cached.pfn()?;
+    let same = st.page(page).words == entry.words;
+    let safe = st.folio(page).flags.intersects(FolioFlags::DIRTY | FolioFlags::WRITEBACK) || is_held(st, page);
+    let dirty = || st.slots().any(|(_, _, at)| at.pte.target == Target::Page(page) && at.pte.flags.contains(PteFlags::DIRTY));
+    if same || safe || dirty() { None } else { Broken::of(23, page.idx()) }
+}
+
+/// Somebody who may store to the page has it in hand, and is to say so when he lets go.
+fn is_held<B: Size>(st: &State<B>, page: Pfn<B::Number>) -> bool {
+    let moves = |at: At| matches!(at, At::Reclaim(_) | At::Share(..));
+    let holds = |task: &Task<B::Number>| task.grab.0 == Target::Page(page) && !moves(task.at);
+    st.held().contains(&Target::Page(page)) || st.tasks().iter().any(holds)
+}

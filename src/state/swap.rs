@@ -1,0 +1,102 @@
+//! The swap device and the swap cache: which page stands for which slot, and how many page-table entries name it.
+//!
+//! A slot is free when nothing names it and the cache has no page for it. One that swapoff took away has [`Target::Guard`]
+//! in place of a page, and is never free again.
+
+use super::{FolioFlags, Pfn, State, SwapSlot, Target};
+use crate::types::{Number, Size};
+
+impl<B: Size> State<B> {
+    /// The slot that the swap cache has a page for.
+    pub fn swap_slot_of(&self, pfn: Pfn<B::Number>) -> Option<usize> {
+        self.swap().iter().position(|slot| slot.cached == Target::Page(pfn))
+    }
+
+    /// Whether the folio of a page is in the swap cache: PG_swapcache. It is there as a whole, slot after slot.
+    pub fn is_swapcached(&self, pfn: Pfn<B::Number>) -> bool {
+        !self.swap().is_empty() && self.swap_slot_of(self.head(pfn)).is_some()
+    }
+
+    /// Page-table entries that name the slot of a page: `page_swapcount`, mm/swapfile.c.
+    pub fn swap_count(&self, pfn: Pfn<B::Number>) -> u32 {
+        self.swap_slot_of(pfn).map_or(0, |slot| self.swap()[slot].count.get())
+    }
+
+    /// More than half of a device of stated size is used: `vm_swap_full`, include/linux/swap.h.
+    pub fn is_swap_full(&self) -> bool {
+        let slots = self.swap().iter().filter(|slot| slot.cached != Target::Guard);
+        let (all, free) = slots.fold((0, 0), |(all, free), slot| (all + 1, free + usize::from(slot.is_free())));
+        2 * free < all
+    }
+
+    /// Gives the pages of a folio slots in a row and a reference from the swap cache each. Whether there was such a row.
+    ///
+    /// Source: mm/swap_state.c `add_to_swap`, which makes the folio dirty whatever its ptes say.
+    pub fn add_to_swap(&mut self, pfn: Pfn<B::Number>) -> bool {
+        let pages = self.folio_pages(pfn).len();
+        let Some(first) = self.swap().windows(pages).position(|row| row.iter().all(SwapSlot::is_free)) else { return false };
+        for (slot, page) in (first..).zip(self.folio_pages(pfn)) {
+            self.swap_mut()[slot].cached = Target::Page(page);
+            self.get(page);
+        }
+        self.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
+        true
+    }
+
+    /// The swap cache has this page for a slot from now on, with a reference: `swap_cache_add_folio`.
+    pub fn cache_swap(&mut self, slot: usize, pfn: Pfn<B::Number>) {
+        self.swap_mut()[slot].cached = Target::Page(pfn);
+        self.get(pfn);
+    }
+
+    /// Takes a folio out of the swap cache, and the references it held: `delete_from_swap_cache`.
+    pub fn uncache_swap(&mut self, pfn: Pfn<B::Number>) {
+        for page in self.folio_pages(pfn).collect::<Vec<_>>() {
+            if let Some(slot) = self.swap_slot_of(page) {
+                self.swap_mut()[slot].cached = Target::None;
+                self.free_swap_slot(slot);
+                self.put(page);
+            }
+        }
+    }
+
+    /// Takes a folio out of the swap cache, if no entry names its slots and it is not being written. It is dirty then.
+    ///
+    /// Source: mm/swapfile.c `folio_free_swap` (`try_to_free_swap` before 5.19).
+    pub fn try_free_swap(&mut self, pfn: Pfn<B::Number>) -> bool {
+        let named = self.folio_pages(pfn).any(|page| self.swap_count(page) != 0);
+        let free = self.is_swapcached(pfn) && !named && !self.folio(pfn).flags.contains(FolioFlags::WRITEBACK);
+        if free {
+            self.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
+            self.uncache_swap(pfn);
+        }
+        free
+    }
+
+    /// Another page-table entry names a slot: `swap_duplicate`.
+    pub fn dup_swap(&mut self, slot: usize) {
+        let slot = &mut self.swap_mut()[slot];
+        slot.count = slot.count.plus(1);
+    }
+
+    /// A page-table entry no longer names a slot: `swap_free`.
+    pub fn put_swap(&mut self, slot: usize) {
+        let entry = &mut self.swap_mut()[slot];
+        entry.count = entry.count.plus(-1);
+        self.free_swap_slot(slot);
+    }
+
+    fn free_swap_slot(&mut self, slot: usize) {
+        let slot = &mut self.swap_mut()[slot];
+        if slot.is_free() {
+            *slot = SwapSlot::default();
+        }
+    }
+}
+
+impl<B: Size> SwapSlot<B> {
+    /// Nothing names it, and the swap cache has no page for it.
+    pub fn is_free(&self) -> bool {
+        self.count.get() == 0 && self.cached == Target::None
+    }
+}
