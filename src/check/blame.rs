@@ -5,7 +5,7 @@ use crate::ir::{Actor, Area, Ending, Instr, Op, Outcome, Program};
 use crate::observe::Seen;
 use crate::state::{Pfn, State};
 use crate::trace::{Decision, Event, What};
-use crate::types::{self, Pc, ProcId, Size, ValueId, Vpn};
+use crate::types::{self, Pc, ProcId, Size, TaskId, ValueId, Vpn};
 
 /// An observation that broke a promise.
 pub(super) struct Parties<'a> {
@@ -128,19 +128,19 @@ fn address(parties: &Parties<'_>) -> Option<(ProcId, Vpn)> {
 /// What happened, with both parties.
 pub(super) fn sentence(parties: &Parties<'_>, outcome: Outcome, value: &Reading, promised: &[Reading]) -> String {
     let instr = &parties.program.code[parties.pc.idx()];
-    let who = actor(parties.program, parties.program.tasks[instr.task.idx()]);
+    let who = party(parties.program, instr.task);
     let through = match instr.op {
         Op::Peek { held } => format!(" through {}", parties.program.refs[held.name.idx()].name),
         Op::SoftDirty { .. } => " as its soft-dirty bit".to_owned(),
         _ => String::new(),
     };
-    let promised = promised.iter().map(text).collect::<Vec<_>>().join(" or ");
+    let promised = Reading::any_of(promised);
     let from = match (outcome, last_store(parties)) {
         (Outcome::Leak, Some(by)) => format!(", which {by} stored to a page of its own"),
         (Outcome::Lost, Some(by)) => format!(", which is what {by} stored"),
         _ => String::new(),
     };
-    format!("{who} reads {}{through}{from}; promised was {promised}", text(value))
+    format!("{who} reads {value}{through}{from}; promised was {promised}")
 }
 
 /// Who last stored one of the values seen.
@@ -152,7 +152,7 @@ fn last_store(parties: &Parties<'_>) -> Option<String> {
         .iter()
         .rev()
         .find(|pc| stored(program.code[pc.idx()].op).is_some_and(|value| words.as_slice().contains(&value)))?;
-    Some(actor(program, program.tasks[program.code[by.idx()].task.idx()]))
+    Some(party(program, program.code[by.idx()].task))
 }
 
 /// The value that an operation stores.
@@ -164,22 +164,11 @@ fn stored(op: Op) -> Option<ValueId> {
     }
 }
 
-fn actor(program: &Program, actor: Actor) -> String {
-    match actor {
-        Actor::Thread { proc, thread: 1 } => program.procs[proc.idx()].clone(),
-        Actor::Thread { proc, thread } => format!("{}/{thread}", program.procs[proc.idx()]),
+/// An actor in a sentence.
+fn party(program: &Program, task: TaskId) -> String {
+    match program.tasks[task.idx()] {
+        Actor::Thread { .. } => program.actor(task),
         Actor::Kernel(_) => "the kernel".to_owned(),
         Actor::Device => "the device".to_owned(),
-    }
-}
-
-fn text(reading: &Reading) -> String {
-    match reading {
-        Reading::Value(value) => value.to_string(),
-        Reading::Bit(bit) => u8::from(*bit).to_string(),
-        Reading::Mixed { rest, words } => {
-            let words: Vec<_> = words.iter().map(|(offset, value)| format!(", +{offset} {value}")).collect();
-            format!("{rest}{}", words.concat())
-        }
     }
 }

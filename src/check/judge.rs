@@ -82,16 +82,6 @@ struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn new(scenario: &'a Scenario, under: Under<'a>, traced: bool) -> Self {
         let program = &scenario.program;
-        let run = Run {
-            verdict: Verdict::Came(Outcome::Ok),
-            violations: Vec::new(),
-            unmet: Vec::new(),
-            copies: 0,
-            gratuitous: 0,
-            observations: Vec::new(),
-            steps: Vec::new(),
-            one_schedule: program.code.iter().any(|instr| instr.race.is_some()),
-        };
         Self {
             scenario,
             under,
@@ -108,7 +98,7 @@ impl<'a> Judge<'a> {
             before: None,
             told: Vec::new(),
             cut_short: false,
-            run,
+            run: Run::of(program),
         }
     }
 

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::report::Reading;
 use crate::ideal::Promise;
 use crate::ir::Program;
@@ -56,6 +58,25 @@ impl Reading {
         let mut words: Vec<_> = words.filter(|(_, value)| value != rest).collect();
         words.sort();
         Some(Reading::Mixed { rest: *rest, words })
+    }
+
+    /// What one of several may be: `1`, `1 or 2`.
+    pub fn any_of(readings: &[Reading]) -> String {
+        readings.iter().map(Reading::to_string).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// As a claim would write it; of a page whose words differ, `"old", +8 7`.
+impl fmt::Display for Reading {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reading::Value(value) => value.fmt(out),
+            Reading::Bit(bit) => u8::from(*bit).fmt(out),
+            Reading::Mixed { rest, words } => {
+                rest.fmt(out)?;
+                words.iter().try_for_each(|(offset, value)| write!(out, ", +{offset} {value}"))
+            }
+        }
     }
 }
 

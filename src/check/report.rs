@@ -1,6 +1,6 @@
 //! What a run came to, as plain values; [`crate::render`] makes text of them.
 
-use crate::ir::Outcome;
+use crate::ir::{Outcome, Program};
 use crate::trace::Decision;
 use crate::types::{Pc, Span, Value};
 
@@ -64,6 +64,22 @@ pub struct Run {
     pub steps: Vec<Step>,
     /// The program has races and one deterministic schedule of them was run.
     pub one_schedule: bool,
+}
+
+impl Run {
+    /// A run of which nothing was told yet.
+    pub fn of(program: &Program) -> Self {
+        Self {
+            verdict: Verdict::Came(Outcome::Ok),
+            violations: Vec::new(),
+            unmet: Vec::new(),
+            copies: 0,
+            gratuitous: 0,
+            observations: Vec::new(),
+            steps: Vec::new(),
+            one_schedule: program.code.iter().any(|instr| instr.race.is_some()),
+        }
+    }
 }
 
 /// The outcome, or why there is none.

@@ -4,10 +4,11 @@ use strum::VariantNames;
 
 use super::env::{Env, Name};
 use super::error::{ItemError, NameError, Place, StatementError};
-use super::near::{Near, nearest, one_of};
+use super::near::{Near, one_of};
 use super::scene::Scene;
 use super::users::spoken;
 use crate::ir::{self, Area, Count, Fact, MemKind, Statement};
+use crate::policy::nearest;
 use crate::syntax::ast::{Address, Assert, Operand, Word};
 use crate::types::{TaskId, Value, Vpn};
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::book::{Book, Chosen};
 use super::error::{Errors, ItemError, Place};
-use super::near::{Near, nearest, one_of};
+use super::near::{Near, one_of};
 use super::users::{name_of, spoken};
 use crate::ir::{Expect, Frequency, Kind, Outcome};
 use crate::policy;
+use crate::policy::nearest;
 use crate::syntax::ast::{self, KindRef, Operand};
 use crate::types::{Event, Failure, Span};
 use strum::VariantNames;

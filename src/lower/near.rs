@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::limits::NEAR_MAX;
+use crate::policy::nearest;
 
 /// Names that are put into a message at most.
 const NAMED_MAX: usize = 8;
@@ -48,18 +49,6 @@ impl Near {
     }
 }
 
-/// The word of `known` that `said` most likely is a misspelling of.
-pub fn nearest<'w>(said: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    let allowed = (said.len() / 3).clamp(1, 3);
-    let distance = |name: &str| match name {
-        _ if name.eq_ignore_ascii_case(said) || name.replace('_', "-") == said.replace('_', "-") => 0,
-        _ if 3 <= said.len() && name.starts_with(said) => 1,
-        _ => strsim::damerau_levenshtein(said, name),
-    };
-    let near = |name: &&str| distance(name) <= allowed && (1 < said.len() || distance(name) == 0);
-    known.into_iter().filter(near).min_by_key(|name| distance(name))
-}
-
 /// Words as a sentence names them: "`ro`, `rw` or `none`".
 pub fn one_of<S: AsRef<str>>(words: &[S]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
@@ -72,17 +61,7 @@ pub fn one_of<S: AsRef<str>>(words: &[S]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Near, nearest};
-
-    #[test]
-    fn a_slip_of_the_hand_is_found_and_another_word_is_not() {
-        let verbs = ["munmap", "mmap", "read", "write", "clear_refs"];
-        assert_eq!(nearest("wirte", verbs), Some("write"));
-        assert_eq!(nearest("unmap", verbs), Some("munmap"));
-        assert_eq!(nearest("clear-refs", verbs), Some("clear_refs"));
-        assert_eq!(nearest("launch", verbs), None);
-        assert_eq!(nearest("x", ["y"]), None);
-    }
+    use super::Near;
 
     #[test]
     fn few_names_are_listed_and_many_are_not() {

@@ -2,8 +2,9 @@
 
 use super::env::Env;
 use super::error::{Errors, Place, StatementError};
-use super::near::{Near, nearest, one_of};
+use super::near::{Near, one_of};
 use crate::ir::{Gives, OPS, OpInfo, Slot, Who};
+use crate::policy::nearest;
 use crate::syntax::ast::{Action, Address, Bound, Operand, Spanned, Word};
 use crate::types::{Span, Value};
 

@@ -10,6 +10,7 @@ use super::read::Said;
 use super::scene::{Ctx, Scene};
 use super::world::{Mark, Named, Proc, World};
 use crate::ir::{self, Actor, Area, Comparison, Gives, MemKind, OPS, RefArea, Slot, Verb, Who};
+use crate::policy::nearest;
 use crate::syntax::ast::{Action, Address, Bound, Claim, Index, Operand, Spanned, Word};
 use crate::types::{ClaimId, MemId, ObsId, ProcId, RefId, Value, ValueId, Vpn, WordId};
 
@@ -525,7 +526,7 @@ fn takes_words(info: &ir::OpInfo) -> bool {
 
 /// The words that an action may give as names: they are excused where the action has a mistake.
 pub(super) fn excuse<'a>(world: &mut World<'a>, action: &Action<'a>, env: &Env<'a>) {
-    let near = super::near::nearest(action.verb.node, OPS.iter().map(|info| info.verb.keyword()));
+    let near = nearest(action.verb.node, OPS.iter().map(|info| info.verb.keyword()));
     let info = OPS.iter().find(|info| Some(info.verb.keyword()) == near);
     let gives = info.is_none_or(|info| info.slots.iter().any(|slot| matches!(slot, Slot::NewMem | Slot::NewProc)));
     let operands = action.operands.iter().filter_map(|operand| match operand {

@@ -8,11 +8,11 @@ use super::error::{Errors, ItemError, OrderError, Place, StatementError};
 use super::limits::{
     ACTORS_MAX, ASSERTIONS_MAX, DEPTH_MAX, INSTRUCTIONS_MAX, LINES_MAX, PMD_ORDER, PROCESSES_MAX, RACES_MAX, USES_MAX,
 };
-use super::near::nearest;
 use super::read;
 use super::resolve::{Given, excuse, special_actor};
 use super::world::{Mark, Named, Proc, World};
 use crate::ir::{self, Actor, Ending, Gives, Instr, OPS, OpInfo, Program};
+use crate::policy::nearest;
 use crate::syntax::ast::{self, Action, Block, Line, LineKind, Spanned, Word};
 use crate::types::{Event, Failure, ObsId, Pc, ProcId, RaceId, Span, TaskId, Value};
 
@@ -383,7 +383,7 @@ impl<'b, 'a> Scene<'b, 'a> {
             _ => word.node.parse().ok().map(Ending::Event),
         };
         let Some(ending) = ending else {
-            let help = match super::near::nearest(word.node, known.iter().copied()) {
+            let help = match nearest(word.node, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write {}", super::near::one_of(known)),
             };

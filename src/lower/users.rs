@@ -3,7 +3,7 @@
 use super::book::{Book, Read, User};
 use super::error::{Errors, ItemError, NameError, Place};
 use super::limits::POLICIES_MAX;
-use super::near::nearest;
+use crate::policy::nearest;
 use crate::policy::{self, Named, Policy};
 use crate::syntax::ast::{ItemKind, LineKind, PolicyRange, Word};
 use crate::types::Span;

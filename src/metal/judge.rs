@@ -50,16 +50,7 @@ pub fn seen(program: &Program, saw: &Saw) -> Seen {
 ///
 /// What only the engine knows is left empty: copies, decisions, assertions about states.
 pub fn judge(program: &Program, ran: &Ran) -> Run {
-    let mut run = Run {
-        verdict: Verdict::Came(Outcome::Ok),
-        violations: Vec::new(),
-        unmet: Vec::new(),
-        copies: 0,
-        gratuitous: 0,
-        observations: Vec::new(),
-        steps: Vec::new(),
-        one_schedule: program.code.iter().any(|instr| instr.race.is_some()),
-    };
+    let mut run = Run::of(program);
     let mut beside = Beside::new(program);
     let mut done = vec![0; program.code.len()];
     let mut ended: Vec<Pc> = Vec::new();

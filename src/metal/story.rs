@@ -6,7 +6,6 @@ use super::judge;
 use crate::check::report::{PageFacts, Reading, Run, Step};
 use crate::ir::Program;
 use crate::kernel::wire::{Ended, Fact, Facts, Line, Ran, Saw};
-use crate::render::words;
 use crate::types::Pc;
 
 /// Facts of a page that a kernel may be able to show, in the order in which they are told.
@@ -67,7 +66,7 @@ pub fn of_engine(run: &Run, facts: &[&str]) -> Vec<Entry> {
         told.tell("ended", ended.clone());
         // A line that slept tells what it read when it is done.
         for observation in run.observations.iter().filter(|observation| observation.pc == *pc && ended == "ok") {
-            told.tell(&format!("reads [{}]", observation.page), words::reading(&observation.value));
+            told.tell(&format!("reads [{}]", observation.page), observation.value.to_string());
         }
         for (page, page_facts) in pages.iter().filter(|_| is_still(&pcs, line)) {
             told.facts(page, engine_facts(page_facts), facts);
@@ -104,7 +103,7 @@ impl Teller {
 fn engine_facts(facts: &PageFacts) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     if let Some(value) = facts.value.as_ref().filter(|_| facts.present) {
-        told.push(("value", words::reading(value)));
+        told.push(("value", value.to_string()));
     }
     told.push(("frame", facts.frame.clone().unwrap_or_else(|| "none".to_owned())));
     told.push(("kind", facts.kind.to_owned()));
@@ -127,7 +126,7 @@ pub fn of_kernel(program: &Program, ran: &Ran, facts: &[&str]) -> Vec<Entry> {
         told.tell("ended", ended(line));
         for (page, saw) in line.seen.iter().enumerate().filter(|_| line.ended == Ended::Ok) {
             if let Some(reading) = Reading::of(program, judge::seen(program, saw)) {
-                told.tell(&format!("reads [{page}]"), words::reading(&reading));
+                told.tell(&format!("reads [{page}]"), reading.to_string());
             }
         }
         for (page, page_facts) in line.facts.iter().filter(|_| is_still(&pcs, nth)) {
@@ -155,7 +154,7 @@ fn known<T>(fact: &Option<Fact<T>>) -> Option<&T> {
 fn kernel_facts(program: &Program, facts: &Facts) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     let value = known(&facts.value).and_then(|words| Reading::of(program, judge::seen(program, &Saw::Words(words.clone()))));
-    told.extend(value.map(|value| ("value", words::reading(&value))));
+    told.extend(value.map(|value| ("value", value.to_string())));
     told.extend(known(&facts.frame).map(|frame| ("frame", frame.clone().unwrap_or_else(|| "none".to_owned()))));
     told.extend(known(&facts.kind).map(|kind| ("kind", kind.clone())));
     for (name, fact) in [

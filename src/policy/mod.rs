@@ -11,6 +11,7 @@ mod diff;
 pub mod era;
 mod knobs;
 mod named;
+mod near;
 mod set;
 mod table;
 #[cfg(test)]
@@ -25,7 +26,8 @@ pub use defects::{Defect, Defects};
 pub use details::*;
 pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, is_not_built, source};
 pub use knobs::*;
-pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, nearest, of_kernel, range};
+pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, of_kernel, range};
+pub use near::nearest;
 pub use table::{KNOBS, Knob};
 pub use user::{Built, Mistake, What, build, is_taken, keys};
 

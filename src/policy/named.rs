@@ -1,6 +1,6 @@
 //! The built-in policies by name, and what a list of names and ranges means.
 
-use super::{Policy, era};
+use super::{Policy, era, nearest};
 
 /// The name that stands for the newest release.
 pub const LATEST_NAME: &str = "latest";
@@ -151,17 +151,3 @@ fn digits(text: &str) -> Option<u16> {
 fn releases() -> impl DoubleEndedIterator<Item = &'static Named> {
     builtin().iter().filter(|named| matches!(named.kind, Kind::Release(..)))
 }
-
-/// The word that was probably meant: the nearest of those given, whatever its case, if it is near enough.
-pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    let scored = words.into_iter().map(|other| (strsim::jaro_winkler(&word, &other.to_lowercase()), other));
-    let best = scored.fold(None, |best: Option<(f64, &str)>, next| match best {
-        Some(best) if next.0 <= best.0 => Some(best),
-        _ => Some(next),
-    });
-    best.filter(|(likeness, _)| LIKENESS_MIN <= *likeness).map(|(_, word)| word)
-}
-
-/// From this likeness on (0 nothing, 1 the same) a word counts as misspelt; below it a suggestion is more riddle than help.
-const LIKENESS_MIN: f64 = 0.85;

@@ -1,8 +1,8 @@
 use std::fmt::Write as _;
 
-use super::{actor, statement};
+use super::statement;
 use crate::ir::{Op, Operand, Program};
-use crate::types::Vpn;
+use crate::types::{TaskId, Vpn};
 
 /// The program as it is run: its tables, then one instruction a line with the pages it acts on.
 ///
@@ -60,8 +60,8 @@ fn tables(program: &Program, out: &mut String) -> std::fmt::Result {
     for (id, name) in program.procs.iter().enumerate() {
         writeln!(out, "process {id} {name}")?;
     }
-    for (id, task) in program.tasks.iter().enumerate() {
-        writeln!(out, "actor {id} {}", actor(program, *task))?;
+    for id in 0..program.tasks.len() {
+        writeln!(out, "actor {id} {}", program.actor(TaskId::at(id)))?;
     }
     for (id, mem) in program.mems.iter().enumerate() {
         let Vpn(start) = mem.area.start;

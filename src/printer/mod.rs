@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 pub use listing::listing;
 
 use crate::ir::{
-    Actor, Area, Assert, Backing, Ending, Expect, Frequency, Instr, MemKind, Op, Operand, Outcome, Program, Prot, RefArea,
-    Scenario, Sharing, Speed, Statement, SwapDevice, Verb,
+    Area, Assert, Backing, Ending, Expect, Frequency, Instr, MemKind, Op, Operand, Outcome, Program, Prot, RefArea, Scenario,
+    Sharing, Speed, Statement, SwapDevice, Verb,
 };
 use crate::types::{FileId, MemId, Pc, ProcId, RefId, ValueId, WordId};
 
@@ -40,7 +40,7 @@ pub fn program(program: &Program) -> String {
 
 /// An instruction as it is written in a scenario.
 pub fn statement(program: &Program, instr: &Instr) -> String {
-    let mut text = format!("{}: {}", actor(program, program.tasks[instr.task.idx()]), operation(program, instr));
+    let mut text = format!("{}: {}", program.actor(instr.task), operation(program, instr));
     if let Some(claim) = instr.claim {
         let claim = &program.claims[claim.idx()];
         let any_of: Vec<String> = claim
@@ -66,16 +66,6 @@ pub fn statement(program: &Program, instr: &Instr) -> String {
         }
     }
     text
-}
-
-/// Who acts, as it is written: `parent`, `parent/2`, `kernel`, `device`.
-pub fn actor(program: &Program, actor: Actor) -> String {
-    let (name, thread) = match actor {
-        Actor::Thread { proc, thread } => (program.procs[proc.idx()].as_str(), thread),
-        Actor::Kernel(thread) => ("kernel", thread),
-        Actor::Device => ("device", 1),
-    };
-    if thread == 1 { name.to_owned() } else { format!("{name}/{thread}") }
 }
 
 /// Text of the lines so far, apart for prepares and for the scenario itself.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::look::{Look, Tone};
 use super::words;
 use crate::analysis::{FileReport, Judged};
-use crate::check::report::{Met, Observation, PageFacts, PolicyResult, Step, Verdict};
+use crate::check::report::{Met, Observation, PageFacts, PolicyResult, Reading, Step, Verdict};
 use crate::types::{Pc, Span};
 
 /// Columns before what is said below a line.
@@ -122,7 +122,7 @@ fn describe(facts: &PageFacts) -> String {
             false => "no page".to_owned(),
         };
     };
-    let value = facts.value.as_ref().map(|value| format!(" = {}", words::reading(value))).unwrap_or_default();
+    let value = facts.value.as_ref().map(|value| format!(" = {}", value.to_string())).unwrap_or_default();
     let flags = flags(facts);
     let flags: Vec<_> = flags.iter().filter(|(_, set)| *set).map(|(name, _)| format!(", {name}")).collect();
     let access = if facts.writable { "rw" } else { "ro" };
@@ -149,7 +149,7 @@ fn change(before: &PageFacts, after: &PageFacts) -> String {
     }
     let mut parts = Vec::new();
     if before.value != after.value {
-        let said = |facts: &PageFacts| facts.value.as_ref().map_or("nothing".to_owned(), words::reading);
+        let said = |facts: &PageFacts| facts.value.as_ref().map_or("nothing".to_owned(), Reading::to_string);
         parts.push(format!("{} -> {}", said(before), said(after)));
     }
     if before.writable != after.writable {
@@ -186,9 +186,9 @@ fn readings(observations: &[Observation], pc: Pc, look: &Look) -> String {
     for seen in observations.iter().filter(|seen| seen.pc == pc) {
         let kept = seen.promised.contains(&seen.value);
         let page = if seen.page == 0 { String::new() } else { format!("page {}: ", seen.page) };
-        let promised = if kept { String::new() } else { format!("; promised was {}", words::any_of(&seen.promised)) };
+        let promised = if kept { String::new() } else { format!("; promised was {}", Reading::any_of(&seen.promised)) };
         let tone = if kept { Tone::Good } else { Tone::Bad };
-        out.push_str(&look.wrap_toned(&format!("{page}reads {}{promised}", words::reading(&seen.value)), INDENT, INDENT, tone));
+        out.push_str(&look.wrap_toned(&format!("{page}reads {}{promised}", seen.value.to_string()), INDENT, INDENT, tone));
     }
     out
 }

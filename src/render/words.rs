@@ -1,6 +1,6 @@
 //! How values, outcomes, decisions and counts read. Every format says them alike.
 
-use crate::check::report::{Expected, Met, PolicyResult, Reading, Verdict};
+use crate::check::report::{Expected, Met, PolicyResult, Verdict};
 use crate::ir::Outcome;
 use crate::trace::Decision;
 
@@ -32,23 +32,6 @@ pub fn short_verdict(of: &Verdict) -> String {
         ("skip", _) | (_, None) => verdict(of).0.to_owned(),
         (word, Some(detail)) => format!("{word} {detail}"),
     }
-}
-
-/// A reading as a claim would write it; of a page whose words differ, `"old", +8 7`.
-pub fn reading(reading: &Reading) -> String {
-    match reading {
-        Reading::Value(value) => value.to_string(),
-        Reading::Bit(bit) => u8::from(*bit).to_string(),
-        Reading::Mixed { rest, words } => {
-            let words: Vec<_> = words.iter().map(|(offset, value)| format!(", +{offset} {value}")).collect();
-            format!("{rest}{}", words.concat())
-        }
-    }
-}
-
-/// `A`, `A or B`: what one of several may be.
-pub fn any_of(readings: &[Reading]) -> String {
-    readings.iter().map(reading).collect::<Vec<_>>().join(" or ")
 }
 
 /// `1 copy`, `2 copies`.

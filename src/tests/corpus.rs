@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use crate::analysis::{self, Judged, Options};
-use crate::check::report::{Met, PageFacts, PolicyResult};
+use crate::check::report::{Met, PageFacts, PolicyResult, Reading};
 use crate::diag::Source;
 use crate::lower::Included;
 use crate::render::{Look, compress, table, words};
@@ -128,7 +128,7 @@ fn page(name: &str, facts: &PageFacts, [names, values]: [usize; 2]) -> String {
 }
 
 fn value(facts: &PageFacts) -> String {
-    facts.value.as_ref().map_or("(faults)".into(), words::reading)
+    facts.value.as_ref().map_or("(faults)".into(), Reading::to_string)
 }
 
 #[test]
