@@ -78,7 +78,9 @@ fn greeting(kernel: Option<&Path>, system: bool) -> Result<Option<Hello>, Fail> 
     let [kernel] = &found[..] else {
         return Err(Fail::usage("cowl::kernel::one", "a probe is of one kernel", "name one of them"));
     };
-    match vm::Guest::boot(kernel, vm::Options::default()) {
+    // A machine of our own is all ours.
+    let probed = vm::Guest::boot(kernel, vm::Options::default()).and_then(|mut guest| guest.probe().map(|()| guest));
+    match probed {
         Ok(guest) => {
             guest.retried.iter().for_each(|why| report::complain(&format!("{}: booted again: {why}\n", kernel.display())));
             Ok(Some(guest.hello.clone()))

@@ -275,9 +275,9 @@ impl Act<'_> {
         let uffd = uffds.of(mode);
         let fd = match uffd.take() {
             Some(fd) => fd,
-            None if mode == UffdMode::WpAsync => sys::userfaultfd(uffd::FEATURES_ASYNC)?,
+            None if mode == UffdMode::WpAsync => sys::userfaultfd(uffd::WP_ASYNC, uffd::FEATURES)?,
             None => {
-                let fd = sys::userfaultfd(uffd::FEATURES)?;
+                let fd = sys::userfaultfd(0, uffd::FEATURES)?;
                 hand_over(self.process, self.instr.task, &fd)?;
                 fd
             }
@@ -305,7 +305,7 @@ impl Act<'_> {
         // A failing call needs a descriptor too: memory that was never registered has none yet.
         match self.process.uffds().of(self.uffd_mode(area)) {
             Some(fd) => act(fd),
-            None => act(&sys::userfaultfd(uffd::FEATURES)?),
+            None => act(&sys::userfaultfd(0, uffd::FEATURES)?),
         }
     }
 

@@ -18,7 +18,7 @@ struct Trial {
 const SYSTEM_TRIALS: &[Trial] = &[
     Trial {
         name: "pageout",
-        how: "MADV_PAGEOUT by process_madvise(2), to a swap file of its own",
+        how: "MADV_PAGEOUT by process_madvise(2), to a swap file or a disk of its own",
         lines: "p: mmap b 1 page\np: write b 1\nkernel: pageout p.b\np: read b == 1\nkernel: swapoff",
     },
     Trial {

@@ -380,11 +380,11 @@ const UFFDIO_MOVE: u64 = 0xc028_aa05;
 const UFFDIO_WRITEPROTECT: u64 = 0xc018_aa06;
 const UFFDIO_CONTINUE: u64 = 0xc020_aa07;
 
-/// A userfaultfd of this process with those of the features that the kernel has.
+/// A userfaultfd of this process with the features it needs and those of the others that the kernel has.
 ///
 /// # Errors
 /// Of userfaultfd(2) or UFFDIO_API.
-pub fn userfaultfd(features: u64) -> io::Result<OwnedFd> {
+pub fn userfaultfd(needs: u64, features: u64) -> io::Result<OwnedFd> {
     let open = |flags: i32| {
         // SAFETY: a number in, a new descriptor or an error out.
         let fd = result(unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | flags) })?;
@@ -397,7 +397,7 @@ pub fn userfaultfd(features: u64) -> io::Result<OwnedFd> {
     let mut api = [UFFD_API, 0, 0];
     uffd_ioctl(&open()?, UFFDIO_API, &mut api)?;
     let fd = open()?;
-    uffd_ioctl(&fd, UFFDIO_API, &mut [UFFD_API, api[1] & features, 0])?;
+    uffd_ioctl(&fd, UFFDIO_API, &mut [UFFD_API, needs | api[1] & features, 0])?;
     Ok(fd)
 }
 

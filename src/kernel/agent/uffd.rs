@@ -9,15 +9,14 @@ const MISSING_SHMEM: u64 = 1 << 5;
 const MINOR_HUGETLBFS: u64 = 1 << 9;
 const MINOR_SHMEM: u64 = 1 << 10;
 const WP_HUGETLBFS_SHMEM: u64 = 1 << 12;
-const WP_ASYNC: u64 = 1 << 15;
 const MOVE: u64 = 1 << 16;
 
 /// What every descriptor is asked for, as far as the kernel has it.
 pub(super) const FEATURES: u64 =
     PAGEFAULT_FLAG_WP | MISSING_HUGETLBFS | MISSING_SHMEM | MINOR_HUGETLBFS | MINOR_SHMEM | WP_HUGETLBFS_SHMEM | MOVE;
 
-/// The same for one whose write protection is lifted by the kernel itself: all ranges of a descriptor are alike in that.
-pub(super) const FEATURES_ASYNC: u64 = FEATURES | WP_ASYNC;
+/// Of a descriptor whose write protection is lifted by the kernel itself: all its ranges are alike in that. 6.7.
+pub(super) const WP_ASYNC: u64 = 1 << 15;
 
 const MODE_MISSING: u64 = 1;
 const MODE_WP: u64 = 2;

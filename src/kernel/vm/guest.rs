@@ -61,6 +61,18 @@ impl Guest {
         Ok(Ran { id: job.id, lines: Vec::new(), stopped, unseen: Default::default(), times: Times::default() })
     }
 
+    /// Has the agent try all that it can do, swap, huge pages and KSM too, and takes what came of it into its greeting.
+    ///
+    /// # Errors
+    /// Where the machine does not answer.
+    pub fn probe(&mut self) -> Result<(), Failed> {
+        let within = self.options.answer;
+        if let Answer::Probed(probe) = self.machine()?.ask(&Request::Probe { system: true }, within)? {
+            self.hello.probe = probe;
+        }
+        Ok(())
+    }
+
     /// The process that emulates the machine, where there is one.
     pub fn id(&self) -> Option<u32> {
         self.machine.as_ref().map(Machine::id)

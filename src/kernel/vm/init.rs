@@ -15,7 +15,7 @@ use rustix::system::{RebootCommand, finit_module, reboot};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::initramfs::{MODULES, PROGRAM};
-use crate::kernel::agent::DIRECT;
+use crate::kernel::agent;
 
 /// The agent of a machine is this program with these arguments.
 const AGENT: &[&str] = &["kernel", "agent"];
@@ -29,8 +29,6 @@ const DISK: &str = "/dev/ram0";
 const SWAP: &str = "/dev/nvme0n1";
 /// Until the disk is there.
 const SWAP_WAIT: Duration = Duration::from_secs(2);
-/// Names to the agent what may be swapped to.
-const SWAP_ENV: &str = "COWL_SWAP";
 /// The serial port in every kernel.
 const SERIAL: &str = "/dev/ttyS1";
 /// Until the virtio port is there: its driver looks for it after the modules are loaded.
@@ -157,7 +155,7 @@ fn open(path: &Path) -> io::Result<File> {
 fn agent(port: &File) -> io::Result<ExitStatus> {
     let mut command = Command::new(PROGRAM);
     command.args(AGENT).stdin(port.try_clone()?).stdout(port.try_clone()?);
-    for (name, path) in [(DIRECT, DISK), (SWAP_ENV, SWAP)] {
+    for (name, path) in [(agent::DIRECT, DISK), (agent::SWAP, SWAP)] {
         if Path::new(path).exists() {
             command.env(name, path);
         }

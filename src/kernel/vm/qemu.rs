@@ -134,8 +134,8 @@ fn accelerator() -> &'static str {
 /// What the kernel is told: little to say, an end where it panics, nothing that makes emulation slow, and its first process.
 ///
 /// `no_timer_check`: on a busy machine the first ticks may come too late for the test whether the timer works at all, and then
-/// the kernel panics (arch/x86/kernel/apic/io_apic.c, `check_timer`). `nowatchdog`: how long
-/// something takes is the runner's to judge. `numa_balancing=disable`: pages stay as they are mapped.
+/// the kernel panics (arch/x86/kernel/apic/io_apic.c, `check_timer`). `nowatchdog`: how long something takes is the
+/// runner's to judge. `numa_balancing=disable`: pages stay where scenarios put them.
 fn kernel_arguments() -> String {
     format!(
         "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr tsc=reliable no_timer_check nowatchdog random.trust_cpu=on \
