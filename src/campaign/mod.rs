@@ -1,3 +1,13 @@
-//! Campaigns: what must hold whatever the input.
+//! Campaigns: what must hold whatever the input, the hunt for what does not, and the smallest program that shows it.
 
 pub mod claims;
+pub mod cover;
+pub mod exec;
+pub mod finding;
+pub mod hunt;
+pub mod known;
+pub mod mutate;
+pub mod reduce;
+
+#[cfg(test)]
+mod tests;

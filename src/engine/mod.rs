@@ -33,7 +33,7 @@ use crate::ir::{Area, Op, Program};
 use crate::observe::{Seen, Words};
 use crate::policy::Policy;
 use crate::state::{At, Fault, MmapLock, Pfn, Slot, State, Target, Task, TaskFlags};
-use crate::trace::{Decision, Event, Sink, What};
+use crate::trace::{Decision, Event, Row, Sink, What};
 use crate::types::{Event as UffdEvent, Failure, Number, ProcId, Size, TaskId, Vpn, WordId};
 
 /// What one step came to.
@@ -256,6 +256,8 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
 
     /// Records a decision about a page of a process's memory.
     fn decided(&mut self, proc: ProcId, vpn: Vpn, target: Target<B::Number>, ruling: Ruling<'_>) {
+        let Ruling { rule, knob, value, verdict, reason, .. } = ruling;
+        self.sink.row(Row { rule, knob, value, verdict, reason });
         self.emit(ruling.rule, |_| {
             What::Decision(Decision {
                 rule: ruling.rule,

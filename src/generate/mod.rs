@@ -5,12 +5,14 @@
 //! it is the same program. Each program draws a subset of the verbs (swarm testing), since what repairs a state — exit, munmap,
 //! unpin — is what hides a bug that needs it broken.
 
+mod admit;
 mod dice;
 pub mod rows;
 pub mod sketch;
 #[cfg(test)]
 mod tests;
 
+pub use admit::{Manner, Renames, admit, again, whole};
 pub use dice::{Dice, Seeded};
 
 use crate::ir::{Op, Program, Verb};

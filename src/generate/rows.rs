@@ -159,7 +159,7 @@ fn takes_words(verb: Verb) -> bool {
 }
 
 /// How a statement about memory that is all unmapped fails; `None` for what cannot be said then.
-fn of_nothing(verb: Verb) -> Option<Ending> {
+pub(super) fn of_nothing(verb: Verb) -> Option<Ending> {
     match verb {
         Verb::Munmap | Verb::Mremap | Verb::Name => None,
         _ if matches!(verb.info().who, crate::ir::Who::Kernel) => None,

@@ -2,12 +2,13 @@
 
 use super::{Dice, Limits};
 use crate::ir::{
-    Actor, Area, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing, UffdMode, Verb, Who,
+    Actor, Area, Backing, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing, UffdMode, Verb,
+    Who,
 };
 use crate::types::{Event, FileId, MemId, PMD_ORDER, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
 
 /// The names of processes, in their order.
-const PROCS: &[&str] = &["p", "c", "d", "e", "f", "g", "h", "i"];
+const PROCS: &[&str] = &["p", "c", "d", "e", "g", "h", "i", "j", "k", "l", "n", "o", "q", "s", "t", "u"];
 
 /// Byte offsets of the words that programs tell apart, in the order they come.
 const OFFSETS: &[u16] = &[8, 512, 4088, 16, 1024, 2048, 3072];
@@ -46,6 +47,17 @@ pub struct Held {
     pub by: Verb,
     pub write: bool,
     pub open: bool,
+}
+
+impl Held {
+    /// The verb that lets go of it.
+    pub fn released_by(&self) -> Verb {
+        match self.by {
+            Verb::Pin => Verb::Unpin,
+            Verb::Hold => Verb::Drop,
+            _ => Verb::Put,
+        }
+    }
 }
 
 /// A statement that a row has made.
@@ -160,7 +172,13 @@ impl Sketch {
 
     fn change(&mut self, made: Made) {
         match made.op {
-            Op::Mmap { area, sharing, prot, .. } => self.map(area, sharing, prot),
+            Op::Mmap { area, backing, sharing, prot } => {
+                if let Backing::File(file) = backing {
+                    let len = &mut self.program.files[file.idx()].len_pages;
+                    *len = area.len.max(*len);
+                }
+                self.map(area, sharing, prot);
+            }
             Op::Munmap { area } => self.each(area, |page| *page = Page { unmapped: true, ..Page::default() }),
             Op::Mremap { from, to } => {
                 let moved = self.procs[from.proc.idx()].pages[from.start.idx()];
@@ -317,13 +335,24 @@ impl Sketch {
         if let Some(known) = known.filter(|_| dice.percent(70)) {
             return Some(FileId::at(known));
         }
+        self.new_file(named.then_some(false), len)
+    }
+
+    /// A file that nobody has named yet: nameless where `memfd` is `None`.
+    pub fn new_file(&mut self, memfd: Option<bool>, len: u16) -> Option<FileId> {
         if self.limits.cache < self.program.cache_pages() + usize::from(len) {
             return None;
         }
         let file = FileId::at(self.program.files.len());
-        let called = if named { name("f", file.idx()) } else { String::new() };
-        self.program.files.push(FileDecl { name: called, memfd: false, len_pages: len });
+        let called = if memfd.is_some() { name("f", file.idx()) } else { String::new() };
+        self.program.files.push(FileDecl { name: called, memfd: memfd.unwrap_or_default(), len_pages: len });
         Some(file)
+    }
+
+    /// A file that was named before; a mapping that reaches further makes it longer.
+    pub fn old_file(&mut self, file: FileId, len: u16) -> Option<FileId> {
+        let more = usize::from(len.saturating_sub(self.program.files[file.idx()].len_pages));
+        (self.program.cache_pages() + more <= self.limits.cache).then_some(file)
     }
 
     /// Memory of a process: a whole mapping, a page or some pages of it, with `word` now and then one word of each page.
@@ -357,8 +386,7 @@ impl Sketch {
         let known = self.program.words.len();
         let room = known < self.limits.words && known <= OFFSETS.len();
         if room && (known == 1 || dice.percent(20)) {
-            self.program.words.push(OFFSETS[known - 1]);
-            return Some(WordId::at(known));
+            return self.old_word(OFFSETS[known - 1]);
         }
         (1 < known).then(|| WordId(1 + dice.below(known as u32 - 1) as u8))
     }
@@ -366,11 +394,43 @@ impl Sketch {
     /// A value: most often one that nobody has stored yet, so that what is seen says who stored it.
     pub fn value(&mut self, dice: &mut dyn Dice) -> ValueId {
         let known = self.program.values.len();
-        if known < self.limits.values && dice.percent(90) {
-            self.program.values.push(Value::number(known as u64));
-            return ValueId::at(known);
+        let again = ValueId(dice.below(known as u32) as u8);
+        if dice.percent(90) { self.fresh_value(again) } else { again }
+    }
+
+    /// A value as it is written, whether or not it was there.
+    pub fn old_value(&mut self, value: Value) -> Option<ValueId> {
+        let known = self.program.values.iter().position(|other| *other == value);
+        known.map(ValueId::at).or_else(|| {
+            (self.program.values.len() < self.limits.values).then(|| {
+                self.program.values.push(value);
+                ValueId::at(self.program.values.len() - 1)
+            })
+        })
+    }
+
+    /// A value that nobody has stored yet; where there are too many, one that is there.
+    pub fn fresh_value(&mut self, instead: ValueId) -> ValueId {
+        let known = self.program.values.len();
+        let fresh = (known as u64..).map(Value::number).find(|value| !self.program.values.contains(value));
+        match fresh.filter(|_| known < self.limits.values) {
+            Some(fresh) => {
+                self.program.values.push(fresh);
+                ValueId::at(known)
+            }
+            None => ValueId::at(instead.idx() % known),
         }
-        ValueId(dice.below(known as u32) as u8)
+    }
+
+    /// The word at a byte offset, whether or not it was told apart before.
+    pub fn old_word(&mut self, offset: u16) -> Option<WordId> {
+        let known = self.program.words.iter().skip(1).position(|other| *other == offset);
+        known.map(|at| WordId::at(at + 1)).or_else(|| {
+            (self.program.words.len() < self.limits.words).then(|| {
+                self.program.words.push(offset);
+                WordId::at(self.program.words.len() - 1)
+            })
+        })
     }
 
     /// A new reference to that many pages.

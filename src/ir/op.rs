@@ -382,6 +382,50 @@ impl Op {
         }
     }
 
+    /// The same about other memory, with another value where it stores one and another reference where it takes one.
+    ///
+    /// An operation about no memory, about a reference or about two pieces of memory stays as it is.
+    pub fn with(self, area: Area, value: ValueId, name: RefId) -> Self {
+        use Op::*;
+        match self {
+            Mmap { backing, sharing, prot, .. } => Mmap { area, backing, sharing, prot },
+            Munmap { .. } => Munmap { area },
+            Mprotect { prot, .. } => Mprotect { area, prot },
+            Name { to, .. } => Name { area, to },
+            Madvise { advice, .. } => Madvise { area, advice },
+            Write { .. } => Write { area, value },
+            Read { .. } => Read { area },
+            SoftDirty { .. } => SoftDirty { area },
+            Poke { .. } => Poke { area, value },
+            PeekMem { .. } => PeekMem { area },
+            ProcessVmWritev { .. } => ProcessVmWritev { area, value },
+            ProcessVmReadv { .. } => ProcessVmReadv { area },
+            DirectRead { .. } => DirectRead { area, value },
+            DirectWrite { .. } => DirectWrite { area },
+            Vmsplice { .. } => Vmsplice { area, name },
+            Get { write, speed, .. } => Get { area, write, speed, name },
+            Pin { write, longterm, speed, .. } => Pin { area, write, longterm, speed, name },
+            UffdRegister { mode, .. } => UffdRegister { area, mode },
+            UffdWp { .. } => UffdWp { area },
+            UffdUnwp { .. } => UffdUnwp { area },
+            UffdCopy { .. } => UffdCopy { area, value },
+            UffdZeropage { .. } => UffdZeropage { area },
+            UffdContinue { .. } => UffdContinue { area },
+            Pageout { .. } => Pageout { area },
+            Swapin { .. } => Swapin { area },
+            Migrate { .. } => Migrate { area },
+            KsmUnmerge { .. } => KsmUnmerge { area },
+            SplitPmd { .. } => SplitPmd { area },
+            SplitFolio { .. } => SplitFolio { area },
+            Collapse { .. } => Collapse { area },
+            NumaHint { .. } => NumaHint { area },
+            Hold { .. } => Hold { area, name },
+            LruAdd { .. } => LruAdd { area },
+            Mremap { .. } | UffdMove { .. } | KsmMerge { .. } | Fork { .. } | Exit | Wait { .. } | ClearRefs => self,
+            Put { .. } | Unpin { .. } | Peek { .. } | Dma { .. } | Swapoff | Drop { .. } | Drain => self,
+        }
+    }
+
     /// Whether it reads: such an operation takes a claim or names an observation.
     pub fn reads(self) -> bool {
         use Op::*;

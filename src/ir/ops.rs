@@ -5,7 +5,9 @@
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 /// A verb of the language.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Display, EnumString, IntoStaticStr, VariantArray, VariantNames)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Display, EnumString, IntoStaticStr, VariantArray, VariantNames,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Verb {
     Mmap,

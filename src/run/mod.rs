@@ -6,7 +6,7 @@ use crate::engine::{self, Cx, Progress};
 use crate::ir::{Ending, Program};
 use crate::observe::Seen;
 use crate::policy::Policy;
-use crate::state::{State, TaskFlags};
+use crate::state::{At, State, TaskFlags};
 use crate::trace::Sink;
 use crate::types::{Event, Failure, Pc, Size, TaskId};
 
@@ -38,6 +38,8 @@ pub enum End {
 pub trait Watch<B: Size, S: Sink> {
     /// An instruction is about to start.
     fn starting(&mut self, _world: &World<'_, B, S>, _pc: Pc) {}
+    /// An instruction is left out: its thread sleeps, or its process was never started.
+    fn skipped(&mut self, _world: &World<'_, B, S>, _pc: Pc) {}
     /// A step of an instruction was made.
     fn stepped(&mut self, _world: &World<'_, B, S>, _pc: Pc) {}
     /// An instruction took effect for some pages of its range.
@@ -75,10 +77,15 @@ impl<'a, B: Size, S: Sink> World<'a, B, S> {
 /// Runs all lines in their order. Those of a race run in the order they are written too, except that a line which has to
 /// wait lets the others go first: one schedule of many, always the same.
 ///
-/// Bounded by [`STEPS_MAX`] steps an instruction.
+/// A line whose thread userfaultfd has stopped, or whose process has not come to be, is left out; lowering lets neither through
+/// where it can tell, but what was drawn may go another way than was foreseen. Bounded by [`STEPS_MAX`] steps an instruction.
 pub fn drive<B: Size, S: Sink, W: Watch<B, S>>(world: &mut World<'_, B, S>, watch: &mut W) {
     let mut lines = Lines { waiting: Vec::new() };
     for pc in (0..world.program.code.len()).map(Pc::at) {
+        if !can_start(world, pc) {
+            watch.skipped(world, pc);
+            continue;
+        }
         watch.starting(world, pc);
         world.start(pc);
         let flow = match lines.line(world, watch, pc) {
@@ -152,6 +159,14 @@ impl Lines {
             }
         }
     }
+}
+
+fn can_start<B: Size, S: Sink>(world: &World<'_, B, S>, pc: Pc) -> bool {
+    let task = world.program.code[pc.idx()].task;
+    let idle = world.st.task(task).at == At::Idle && !is_asleep(world, pc);
+    let racing = world.program.code[pc.idx()].race.is_some();
+    let proc = world.program.tasks[task.idx()].proc();
+    racing || (idle && proc.is_none_or(|proc| world.st.mm(proc).alive))
 }
 
 fn is_asleep<B: Size, S: Sink>(world: &World<'_, B, S>, pc: Pc) -> bool {

@@ -52,10 +52,23 @@ pub struct Decision {
     pub operands: Vec<(&'static str, u32)>,
 }
 
+/// A row of a rule: the knob's answer and what was decided, without the facts it was decided on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Row {
+    pub rule: &'static str,
+    pub knob: &'static str,
+    pub value: &'static str,
+    pub verdict: &'static str,
+    pub reason: &'static str,
+}
+
 /// Takes events. The unit type drops them, and with them the cost of making them.
 pub trait Sink {
     /// Takes one event; `make` is not called where nobody listens.
     fn event(&mut self, make: impl FnOnce() -> Event);
+
+    /// Takes the words of a decision, for those who count which rows of which rule are ever reached and need no event.
+    fn row(&mut self, _row: Row) {}
 }
 
 impl Sink for () {

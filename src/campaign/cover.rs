@@ -1,0 +1,126 @@
+//! What a campaign has reached: rows of rules, and operations in what state they left a page. Feedback, not proof.
+
+use super::exec::Cover;
+use crate::ir::Op;
+use crate::run::End;
+use crate::state::{State, Target};
+use crate::trace::{Event, Row, Sink};
+use crate::types::{ProcId, Small, Vpn};
+
+/// Bits of the map that tells what is new. Two features that share one count as one.
+const BITS: usize = 1 << 16;
+
+/// What was reached so far.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hits {
+    map: Vec<u64>,
+    rows: Vec<Row>,
+    /// Bits set so far.
+    features: u32,
+    /// Bits set by the present program.
+    fresh: u32,
+    /// The row reached before, so that an order of decisions counts as well.
+    last_row: u32,
+}
+
+impl Default for Hits {
+    fn default() -> Self {
+        Self { map: vec![0; BITS / 64], rows: Vec::new(), features: 0, fresh: 0, last_row: 0 }
+    }
+}
+
+impl Hits {
+    /// How many features the programs so far have reached.
+    pub fn features(&self) -> u32 {
+        self.features
+    }
+
+    /// The rows of rules that were reached, in the order they came.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// How many features the program since the last call was the first to reach.
+    pub fn take_fresh(&mut self) -> u32 {
+        self.last_row = 0;
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Takes over what others have reached.
+    pub fn merge(&mut self, other: &Hits) {
+        self.map.iter_mut().zip(&other.map).for_each(|(mine, theirs)| *mine |= theirs);
+        self.features = self.map.iter().map(|word| word.count_ones()).sum();
+        for row in &other.rows {
+            if !self.rows.contains(row) {
+                self.rows.push(*row);
+            }
+        }
+    }
+
+    /// Sets the bit of a feature; whether it was new.
+    fn hit(&mut self, feature: u32) -> bool {
+        let at = (feature ^ feature >> 16) as usize % BITS;
+        let (word, bit) = (at / 64, 1 << (at % 64));
+        let new = self.map[word] & bit == 0;
+        if new {
+            self.map[word] |= bit;
+            self.features += 1;
+            self.fresh += 1;
+        }
+        new
+    }
+}
+
+impl Sink for Hits {
+    fn event(&mut self, _: impl FnOnce() -> Event) {}
+
+    fn row(&mut self, row: Row) {
+        let hash = [row.rule, row.value, row.verdict, row.reason].iter().fold(0x811c_9dc5, |hash, word| mixed(hash, word));
+        if self.hit(hash) && !self.rows.contains(&row) {
+            self.rows.push(row);
+        }
+        self.hit(spread(self.last_row, hash));
+        self.last_row = hash;
+    }
+}
+
+impl Cover for Hits {
+    fn transition(&mut self, op: Op, end: End, page: u32) {
+        let end = match end {
+            End::Finished => 0,
+            End::Failed(failure) => 1 + failure as u32,
+            End::Asleep(_) => 254,
+            End::Stuck | End::Exhausted(_) => 255,
+        };
+        self.hit(spread((op.verb() as u32) << 8 | end, page));
+    }
+}
+
+/// What a page looks like, in bits: its pte, its folio, and who else has it.
+pub fn look(st: &State<Small>, proc: ProcId, vpn: Vpn) -> u32 {
+    let slot = st.slot(proc, vpn);
+    let flags = u32::from(slot.pte.flags.bits()) | u32::from(slot.vma.flags.bits()) << 8;
+    let kind = match slot.pte.target {
+        Target::None => 0,
+        Target::Zero => 1,
+        Target::Page(pfn) => {
+            let (folio, page) = (st.folio(pfn), st.page(pfn));
+            let maps = u32::from(page.mapcount.min(2));
+            let others = u32::from(page.mapcount < folio.refcount);
+            let bits = maps | others << 2 | u32::from(folio.maybe_pinned()) << 3 | u32::from(page.exclusive) << 4;
+            2 | bits << 3 | u32::from(folio.flags.bits()) << 8
+        }
+        _ => 3,
+    };
+    spread(flags, kind)
+}
+
+/// One number of two, far from those of other pairs.
+fn spread(a: u32, b: u32) -> u32 {
+    (a.wrapping_mul(0x9e37_79b1) ^ b).wrapping_mul(0x85eb_ca6b).rotate_left(13)
+}
+
+/// Source: the FNV-1a hash, which is the same on every machine.
+fn mixed(hash: u32, word: &str) -> u32 {
+    word.bytes().chain([0]).fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,206 @@
+//! A campaign: programs drawn and changed, run and judged, one after another, until somebody says stop.
+//!
+//! The sequence of programs depends on the seed, the shard and what the corpus held at the start, and on nothing else: no clock, no
+//! thread. What is found is reduced at once and kept by its signature.
+
+use std::collections::BTreeMap;
+
+use super::cover::Hits;
+use super::exec::{self, Look};
+use super::finding::{Finding, Signature, examine};
+use super::{known, mutate, reduce};
+use crate::generate::{self, Dice, Seeded, Settings};
+use crate::ir::Program;
+use crate::policy::Policy;
+use crate::types::Small;
+
+/// Programs of one sort of failure that are looked at closely before only every so many is.
+const CLOSE_LOOKS: u64 = 300;
+
+/// Past [`CLOSE_LOOKS`], one in this many is looked at closely.
+const LATER_LOOKS: u64 = 64;
+
+/// A part of a campaign: the `nth` of `of` sequences of programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shard {
+    pub nth: u64,
+    pub of: u64,
+}
+
+/// What is hunted, and with what.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub shard: Shard,
+    pub policy_name: String,
+    pub policy: Policy,
+    pub settings: Settings,
+}
+
+/// A violation that a campaign came upon.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Catch {
+    pub finding: Finding,
+    /// The number of the program in its campaign, which with the seed makes it again.
+    pub program: u64,
+    /// How many programs showed it, as far as was looked.
+    pub times: u64,
+    /// What it is known as; `None` where it is new.
+    pub known: Option<&'static str>,
+}
+
+/// What one turn came to.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Turn {
+    /// Nothing new.
+    Same,
+    /// The program reached something that no other had, and was kept.
+    Kept,
+    /// A violation that the campaign had not seen.
+    Caught(Signature),
+}
+
+/// Counts of a campaign.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    pub programs: u64,
+    pub operations: u64,
+    /// Programs of which something was wrong.
+    pub wrong: u64,
+    /// Programs that a bound of the model cut short.
+    pub cut_short: u64,
+}
+
+/// A campaign under way.
+#[derive(Clone, Debug)]
+pub struct Hunt {
+    pub plan: Plan,
+    /// The next program's number.
+    pub next: u64,
+    pub hits: Hits,
+    /// Programs that reached something first.
+    pub corpus: Vec<Program>,
+    pub caught: BTreeMap<Signature, Catch>,
+    /// Programs that the inner loop refused and the judge did not: a bug of this crate.
+    pub unexplained: Vec<Program>,
+    pub counts: Counts,
+    /// How often what was wrong in which way.
+    sorts: BTreeMap<(u8, u8), u64>,
+}
+
+impl Hunt {
+    /// A campaign that has not begun.
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            next: 0,
+            hits: Hits::default(),
+            corpus: Vec::new(),
+            caught: BTreeMap::new(),
+            unexplained: Vec::new(),
+            counts: Counts::default(),
+            sorts: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in a program from elsewhere, if it reaches something new; what it shows is not judged.
+    pub fn seed(&mut self, program: Program) -> bool {
+        if program.exceeds::<Small>().is_some() || program.code.is_empty() {
+            return false;
+        }
+        exec::run(&program, &self.plan.policy, Look::Operations, &mut self.hits);
+        let fresh = 0 < self.hits.take_fresh();
+        if fresh {
+            self.corpus.push(program);
+        }
+        fresh
+    }
+
+    /// Makes the next program, runs it and judges it.
+    pub fn turn(&mut self) -> Turn {
+        let Shard { nth, of } = self.plan.shard;
+        let number = self.next * of + nth;
+        let mut dice = Seeded::of(self.plan.seed, number);
+        self.next += 1;
+        let program = self.program(&mut dice);
+        let ran = exec::run(&program, &self.plan.policy, Look::Operations, &mut self.hits);
+        self.counts.programs += 1;
+        self.counts.operations += u64::from(ran.operations);
+        self.counts.cut_short += u64::from(ran.cut_short);
+        let fresh = 0 < self.hits.take_fresh();
+        let caught = ran.wrong.and_then(|wrong| {
+            self.counts.wrong += 1;
+            self.judge(&program, number, wrong)
+        });
+        match (caught, fresh) {
+            (Some(signature), _) => Turn::Caught(signature),
+            (None, true) if ran.wrong.is_none() => {
+                self.corpus.push(program);
+                Turn::Kept
+            }
+            (None, _) => Turn::Same,
+        }
+    }
+
+    fn program(&self, dice: &mut Seeded) -> Program {
+        let settings = &self.plan.settings;
+        let pick = |dice: &mut Seeded| self.corpus.get(dice.below(self.corpus.len() as u32) as usize);
+        if dice.percent(50)
+            && let (Some(one), Some(other)) = (pick(dice), pick(dice))
+        {
+            return mutate::mutated(one, other, dice, settings);
+        }
+        generate::program(dice, settings)
+    }
+
+    /// Looks closely at a program that went wrong; the signature where it is the first of its kind.
+    fn judge(&mut self, program: &Program, number: u64, wrong: exec::Wrong) -> Option<Signature> {
+        let kind = match wrong {
+            exec::Wrong::Broken(_, broken) => broken.rule.number,
+            exec::Wrong::Unkept(..) => 100,
+            exec::Wrong::Missed(_) => 101,
+        };
+        let sort = self.sorts.entry((kind, program.code[wrong.pc().idx()].op.verb() as u8)).or_default();
+        *sort += 1;
+        if CLOSE_LOOKS < *sort && *sort % LATER_LOOKS != 0 {
+            return None;
+        }
+        let policy = self.plan.policy;
+        let Some(finding) = examine(program, &policy) else {
+            self.unexplained.push(program.clone());
+            return None;
+        };
+        if let Some(known) = self.caught.get_mut(&finding.signature) {
+            known.times += 1;
+            return None;
+        }
+        let signature = finding.signature;
+        let finding = reduce::reduced(finding, &policy);
+        let known = known::of(&self.plan.policy_name, &finding);
+        self.caught.insert(signature, Catch { finding, program: number, times: 1, known });
+        Some(signature)
+    }
+
+    /// What was caught and is not known.
+    pub fn news(&self) -> impl Iterator<Item = &Catch> {
+        self.caught.values().filter(|caught| caught.known.is_none())
+    }
+
+    /// Takes over what another campaign of the same plan came to.
+    pub fn merge(&mut self, other: Hunt) {
+        self.hits.merge(&other.hits);
+        self.corpus.extend(other.corpus);
+        self.unexplained.extend(other.unexplained);
+        let (mine, theirs) = (&mut self.counts, other.counts);
+        mine.programs += theirs.programs;
+        mine.operations += theirs.operations;
+        mine.wrong += theirs.wrong;
+        mine.cut_short += theirs.cut_short;
+        for (signature, caught) in other.caught {
+            match self.caught.get_mut(&signature) {
+                Some(known) => known.times += caught.times,
+                None => drop(self.caught.insert(signature, caught)),
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What policies are known to break: data, so that a campaign tells a new violation from one that everybody knows.
+
+use super::finding::{Finding, Signature};
+use crate::ir::{Op, Program};
+
+/// A breach that a policy is known for.
+pub struct Known {
+    /// The policies that have it.
+    pub on: On,
+    /// Whether a finding, reduced until no statement can go, shows it.
+    pub shows: fn(&Signature, &Program) -> bool,
+    /// What it is, and where it is written down.
+    pub says: &'static str,
+}
+
+/// Policies by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum On {
+    /// Every policy there is: it lies outside what the knobs decide.
+    All,
+    /// These.
+    These(&'static [&'static str]),
+}
+
+/// Every known breach of the newest release. What older policies break is what the gallery and the bug bank are about.
+pub const KNOWN: &[Known] = &[
+    Known {
+        on: On::All,
+        shows: |_, program| program.code.iter().any(|instr| is_store_through_a_get(program, instr.op)),
+        says: "I5: a device writes through a get, which promises nothing after a fork or a copy (S8, S11)",
+    },
+    Known {
+        on: On::These(&["linux-6.2", "linux-6.5", "linux-6.8", "linux-6.12", "linux-6.15", "linux-7.3"]),
+        shows: |signature, program| {
+            let pins = program.code.iter().any(|instr| matches!(instr.op, Op::Pin { .. }));
+            let clears = program.code.iter().any(|instr| instr.op == Op::ClearRefs);
+            signature.invariant == Some("I14") && pins && clears
+        },
+        says: "I14: clear_refs skips a pinned page that mprotect made writable; corpus/regress has the scenario",
+    },
+];
+
+fn is_store_through_a_get(program: &Program, op: Op) -> bool {
+    let Op::Dma { held, .. } = op else { return false };
+    program.taker(held.name).is_some_and(|taker| matches!(taker.op, Op::Get { .. }))
+}
+
+/// What a finding is known as under a policy; `None` where nobody has seen it before.
+pub fn of(policy: &str, finding: &Finding) -> Option<&'static str> {
+    let shows = |known: &&Known| (known.shows)(&finding.signature, &finding.scenario.program);
+    let on = |known: &&Known| match known.on {
+        On::All => true,
+        On::These(names) => names.contains(&policy),
+    };
+    KNOWN.iter().filter(on).find(shows).map(|known| known.says)
+}

@@ -1,0 +1,136 @@
+//! That campaigns find what is there and nothing else, always the same, and that what they find becomes small and stays itself.
+
+use super::finding::{Finding, examine};
+use super::hunt::{Hunt, Plan, Shard, Turn};
+use super::{mutate, reduce};
+use crate::generate::{self, Manner, Seeded, Settings, program};
+use crate::ir::{Instr, Op, Program};
+use crate::lower::is_modelled;
+use crate::policy::{self, Defect, Defects, Policy};
+use crate::printer;
+
+/// A campaign under a policy.
+pub fn hunt(name: &str, policy: Policy, seed: u64) -> Hunt {
+    let settings = Settings::new(is_modelled);
+    Hunt::new(Plan { seed, shard: Shard { nth: 0, of: 1 }, policy_name: name.to_owned(), policy, settings })
+}
+
+fn named(name: &str) -> Policy {
+    policy::find(name).expect("a built-in policy").policy
+}
+
+/// Programs until the first that is caught and new.
+fn first_news(hunt: &mut Hunt, programs: u64) -> Option<Finding> {
+    (0..programs).find_map(|_| match hunt.turn() {
+        Turn::Caught(signature) => {
+            let caught = &hunt.caught[&signature];
+            caught.known.is_none().then(|| caught.finding.clone())
+        }
+        Turn::Same | Turn::Kept => None,
+    })
+}
+
+/// What a text says, where it has no mistake.
+fn lowered(text: &str) -> Program {
+    let (file, mistakes) = crate::syntax::parse(text);
+    let (lowered, errors) = crate::lower::lower("drawn", &file, &mistakes, &mut |_, _| Err("no files here".to_owned()));
+    assert!(mistakes.is_empty() && errors.is_empty(), "{errors:?}\n{text}");
+    lowered.scenarios.into_iter().next().expect("a scenario").program
+}
+
+#[test]
+fn nothing_new_is_found_under_the_newest_release() {
+    let mut hunt = hunt("linux-7.3", named("latest"), 1);
+    let news = first_news(&mut hunt, 4_000);
+    if let Some(news) = news {
+        panic!("{}\n{}", news.signature, printer::program(&news.scenario.program));
+    }
+    assert!(hunt.unexplained.is_empty(), "{}", printer::program(&hunt.unexplained[0]));
+    assert!(40_000 < hunt.counts.operations, "a campaign that executes nothing: {:?}", hunt.counts);
+    assert!(hunt.counts.cut_short < 40 && 8 < hunt.hits.rows().len() && 100 < hunt.corpus.len());
+}
+
+#[test]
+fn what_an_old_release_breaks_is_found_and_reduced_until_no_statement_can_go() {
+    let policy = named("linux-5.7");
+    let mut hunt = hunt("linux-5.7", policy, 1);
+    for _ in 0..3 {
+        let found = first_news(&mut hunt, 20_000).expect("linux-5.7 breaks much");
+        let program = &found.scenario.program;
+        assert!((2..=10).contains(&program.code.len()), "{}", printer::program(program));
+        for pc in 0..program.code.len() {
+            let without: Vec<Instr> =
+                program.code.iter().enumerate().filter(|(at, _)| *at != pc).map(|(_, instr)| *instr).collect();
+            let less = generate::again(program, without, &generate::whole(is_modelled), Manner::Exactly);
+            let still = examine(&less, &policy).is_some_and(|less| less.signature == found.signature);
+            assert!(!still, "line {pc} can go:\n{}", printer::program(program));
+        }
+    }
+}
+
+#[test]
+fn a_reduction_shows_the_same_and_its_text_does_too() {
+    let policy = named("linux-5.9");
+    let settings = Settings::new(is_modelled);
+    let mut reduced = 0;
+    for nth in 0..400 {
+        let drawn = program(&mut Seeded::of(5, nth), &settings);
+        let Some(found) = examine(&drawn, &policy) else { continue };
+        let small = reduce::reduced(found.clone(), &policy);
+        assert_eq!(small.signature, found.signature);
+        assert!(reduce::weight(&small.scenario.program) <= reduce::weight(&found.scenario.program));
+        let said = lowered(&printer::program(&small.scenario.program));
+        assert_eq!(said, small.scenario.program);
+        assert_eq!(examine(&said, &policy).map(|found| found.signature), Some(found.signature));
+        reduced += 1;
+    }
+    assert!(2 < reduced, "{reduced}");
+}
+
+#[test]
+fn a_policy_is_taken_back_as_far_as_the_bug_allows() {
+    let broken = Policy { defects: Defects::of(&[Defect::ReuseShared, Defect::CopyForgetsMapcount]), ..named("linux-5.19") };
+    let found = first_news(&mut hunt("broken", broken, 1), 2_000).expect("a defect");
+    let needed = reduce::reduced_policy(&found, &broken, &named("latest"));
+    assert_eq!(needed.defects.iter().count(), 1, "{}", needed.defects);
+    assert_eq!(Policy { defects: Defects::NONE, ..needed }, Policy { defects: Defects::NONE, ..named("latest") });
+}
+
+#[test]
+fn a_campaign_is_the_same_for_the_same_seed() {
+    let of = |seed| {
+        let mut hunt = hunt("linux-5.7", named("linux-5.7"), seed);
+        (0..1_500).for_each(|_| drop(hunt.turn()));
+        (hunt.corpus, hunt.caught.keys().copied().collect::<Vec<_>>(), hunt.counts)
+    };
+    assert_eq!(of(3), of(3));
+    assert_ne!(of(3).0, of(4).0);
+}
+
+#[test]
+fn what_mutation_makes_is_what_its_print_says() {
+    let settings = Settings::new(is_modelled);
+    let mut dice = Seeded::new(11);
+    let mut pool: Vec<Program> = (0..40).map(|nth| program(&mut Seeded::of(9, nth), &settings)).collect();
+    for at in 0..800 {
+        let near = mutate::mutated(&pool[at % 40], &pool[(at * 7) % 40], &mut dice, &settings);
+        assert!(near.code.len() <= settings.statements && near.exceeds::<crate::types::Small>().is_none());
+        if !near.code.is_empty() {
+            assert_eq!(lowered(&printer::program(&near)), near);
+            pool[at % 40] = near;
+        }
+    }
+}
+
+#[test]
+fn a_program_said_again_exactly_is_itself() {
+    let settings = Settings::new(is_modelled);
+    for nth in 0..300 {
+        let drawn = program(&mut Seeded::of(13, nth), &settings);
+        let whole = generate::whole(is_modelled);
+        assert_eq!(generate::again(&drawn, drawn.code.clone(), &whole, Manner::Exactly), drawn);
+        let without = drawn.code.iter().copied().filter(|instr| !matches!(instr.op, Op::Mmap { .. }));
+        let nothing = generate::again(&drawn, without, &whole, Manner::Exactly);
+        assert!(nothing.code.iter().all(|instr| instr.op.area().is_none()), "memory that nobody mapped");
+    }
+}
