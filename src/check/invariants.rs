@@ -6,7 +6,7 @@
 use crate::engine;
 use crate::ir::{Op, Program};
 use crate::policy::Policy;
-use crate::state::{At, Fault, FolioFlags, Grab, Pfn, PteFlags, Slot, State, Target, VmaFlags};
+use crate::state::{At, Fault, FolioFlags, Grab, MigrateAt, Pfn, PteFlags, Slot, State, Target, VmaFlags};
 use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
 
 /// A rule about every state.
@@ -75,6 +75,12 @@ const I20: Invariant = Invariant {
     says: "when fork copies a pinned page for the child, the parent's pte stays as it was",
     source: "mm/memory.c copy_present_page (f3c64eda3e50)",
 };
+const I22: Invariant = Invariant {
+    number: 22,
+    id: "I22",
+    says: "a migration entry that is writable or exclusive is the only one of its page, where there is an exclusive mark",
+    source: "mm/rmap.c try_to_migrate_one; mm/memory.c copy_nonpresent_pte (6c287605fd56)",
+};
 const I23: Invariant = Invariant {
     number: 23,
     id: "I23",
@@ -89,7 +95,7 @@ const I26: Invariant = Invariant {
 };
 
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I13, I14, I15, I20, I23, I26];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I13, I14, I15, I20, I22, I23, I26];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,7 +165,9 @@ impl Books {
     pub fn broken<B: Size>(&self, st: &State<B>) -> Option<Broken> {
         let mut counts = B::Frames::filled(st.folios().len());
         self.count(st, counts.as_mut());
-        self.frames(st, counts.as_ref()).or_else(|| self.slots(st, counts.as_ref())).or_else(|| super::swap::broken(st))
+        self.frames(st, counts.as_ref())
+            .or_else(|| self.slots(st, counts.as_ref()))
+            .or_else(|| super::swap::broken(st, self.has_bit))
     }
 
     fn count<B: Size>(&self, st: &State<B>, counts: &mut [Count]) {
@@ -190,6 +198,9 @@ impl Books {
             let zapped = u16::from(task.at == At::Zapped);
             let pinned = u16::from(task.grab.1 == Grab::Pin);
             add(task.grab.0, 1 - pinned, pinned, zapped);
+            if task.at == At::Migrate(MigrateAt::Restore) {
+                add(task.seen.target, 1, 0, 0);
+            }
             match task.fault {
                 Fault::None | Fault::Start(_) => {}
                 Fault::InstallAnon { new } | Fault::SwapIn { page: new, .. } => add(Target::Page(new), 1, 0, 0),
@@ -250,7 +261,8 @@ impl Books {
     ) -> Option<Broken> {
         match pte.target {
             // Of an entry that is not present, the bit says what the page was.
-            Target::None | Target::Special(_) | Target::Swap(_) | Target::Migration(_) | Target::Guard => return None,
+            Target::None | Target::Special(_) | Target::Swap(_) | Target::Guard => return None,
+            Target::Migration(_) => return None, // I22
             Target::Zero => return Broken::at(10, proc, vpn),
             Target::Page(pfn) => {
                 let unmarked = self.has_bit && !st.is_exclusive(pfn);

@@ -1,12 +1,25 @@
-//! What must hold of the swap device in every state.
+//! What must hold in every state of the swap device, and of the entries of pages that are not there.
 
 use super::invariants::Broken;
 use crate::state::{At, FolioFlags, Pfn, PteFlags, State, Target, Task};
 use crate::types::{Number, Size};
 
 /// The first rule about swap that does not hold, if any.
-pub(super) fn broken<B: Size>(st: &State<B>) -> Option<Broken> {
-    (0..st.swap().len()).find_map(|slot| counted(st, slot).or_else(|| clean(st, slot)))
+pub(super) fn broken<B: Size>(st: &State<B>, has_bit: bool) -> Option<Broken> {
+    let swap = (0..st.swap().len()).find_map(|slot| counted(st, slot).or_else(|| clean(st, slot)));
+    swap.or_else(|| if has_bit { migration(st) } else { None })
+}
+
+/// I22: what is migrated as one process's own stays so until it is there again.
+fn migration<B: Size>(st: &State<B>) -> Option<Broken> {
+    let names = |target: Target<B::Number>, of: Pfn<B::Number>| matches!(target, Target::Migration(pfn) | Target::Page(pfn) if pfn == of);
+    st.slots().find_map(|(proc, vpn, slot)| {
+        let Target::Migration(pfn) = slot.pte.target else { return None };
+        let own = slot.pte.flags.intersects(PteFlags::WRITE | PteFlags::EXCLUSIVE);
+        let anon = st.folio(pfn).is_anon();
+        let shared = own && anon && 1 < st.slots().filter(|(_, _, other)| names(other.pte.target, pfn)).count();
+        if shared { Broken::at(22, proc, vpn) } else { None }
+    })
 }
 
 /// I9 and I15: the slot is named as often as it is counted, and once where an entry is marked exclusive.

@@ -69,7 +69,8 @@ fn bad_address(op: Op, mapped: bool) -> Failure {
 /// Source: mm/memory.c `handle_pte_fault`.
 fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
     let (proc, held) = (cx.proc(), cx.me().flags.contains(TaskFlags::HOLDS_MMAP_READ));
-    if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
+    let migrating = matches!(cx.slot().pte.target, Target::Migration(_)); // migration_entry_wait
+    if migrating || !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
         return Progress::Blocked;
     }
     match look_locked(cx, kind) {

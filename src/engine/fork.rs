@@ -148,7 +148,11 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
             dup_swap_entry(cx, pair, entry.get() as usize);
             true
         }
-        Target::None | Target::Migration(_) | Target::Guard => true,
+        Target::Migration(pfn) => {
+            dup_migration_entry(cx, pair, pfn);
+            true
+        }
+        Target::None | Target::Guard => true,
     }
 }
 
@@ -162,6 +166,24 @@ fn dup_swap_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair, entry: us
     let target = parent.target;
     if !keep {
         parent.flags.remove(PteFlags::EXCLUSIVE);
+    }
+    let flags = parent.flags - PteFlags::UFFD_WP;
+    cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target, flags };
+}
+
+/// Both have a migration entry from now on, and neither may write or is marked exclusive. Pins are not looked at: with an
+/// exclusive bit, a pinned page cannot stand behind such an entry.
+///
+/// Source: mm/memory.c `copy_nonpresent_pte`.
+fn dup_migration_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair, pfn: Pfn<B::Number>) {
+    if exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Shared) == exclusive::Change::Clear {
+        cx.st.set_exclusive(pfn, false);
+    }
+    let keep = cx.policy.defects.has(Defect::ForkKeepsMigrationKind);
+    let parent = &mut cx.st.slot_mut(pair.parent, pair.vpn).pte;
+    let target = parent.target;
+    if !keep {
+        parent.flags.remove(PteFlags::WRITE | PteFlags::EXCLUSIVE);
     }
     let flags = parent.flags - PteFlags::UFFD_WP;
     cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target, flags };

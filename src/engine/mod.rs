@@ -11,6 +11,7 @@ mod force;
 mod fork;
 mod gup;
 mod map;
+mod migrate;
 mod prot;
 mod read_only;
 mod reclaim;

@@ -1,10 +1,10 @@
 //! Write-protection that is no sharing: mprotect, uffd-wp, clear_refs. Counts and the exclusive bit stay as they are.
 
-use super::{Cx, Progress, Ruling, map};
+use super::{Cx, Progress, Ruling, map, migrate};
 use crate::ir::Prot;
 use crate::observe::Seen;
 use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
-use crate::state::{At, MmapLock, Pte, PteFlags, Slot, Target, TaskFlags, VmaFlags};
+use crate::state::{At, MmapLock, Pfn, Pte, PteFlags, Slot, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
 
@@ -173,6 +173,10 @@ fn change_protection<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn:
     let keep_writable = wp_verdict(cx, proc, vpn) == WpVerdict::Skip;
     let slot = cx.st.slot_mut(proc, vpn);
     slot.vma.flags = new;
+    if let Target::Migration(pfn) = slot.pte.target {
+        protect_entry(cx, proc, vpn, pfn);
+        return;
+    }
     if !slot.pte.is_present() || keep_writable {
         return;
     }
@@ -202,6 +206,18 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
     let may = slot.vma.flags.contains(VmaFlags::WRITE) && !fault_wanted;
     if may && (by_page_prot || upgrades(cx, proc, vpn, &facts)) {
         cx.st.slot_mut(proc, vpn).pte.flags.insert(PteFlags::WRITE);
+    }
+}
+
+/// A writable migration entry becomes one for reading, which may still say that its page is exclusive.
+///
+/// Source: mm/mprotect.c `change_pte_range`.
+fn protect_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pfn: Pfn<B::Number>) {
+    let anon = cx.st.folio(pfn).is_anon();
+    let flags = &mut cx.st.slot_mut(proc, vpn).pte.flags;
+    if flags.contains(PteFlags::WRITE) {
+        flags.remove(PteFlags::WRITE);
+        *flags |= migrate::decide_entry(cx.policy.migr_excl, false, anon);
     }
 }
 
@@ -270,6 +286,9 @@ pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     // An entry of a page that is not there carries the bit, and hands it on.
     if !cx.slot().pte.is_none() && wp_verdict(cx, proc, vpn) == WpVerdict::Wp {
         let keep = cx.policy.defects.has(Defect::WpKeepsUffdWritable);
+        if let Target::Migration(pfn) = cx.slot().pte.target {
+            protect_entry(cx, proc, vpn, pfn);
+        }
         let flags = &mut cx.slot_mut().pte.flags;
         flags.insert(PteFlags::UFFD_WP);
         if !keep {

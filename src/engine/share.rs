@@ -4,7 +4,7 @@
 //! Source: mm/rmap.c `try_to_unmap_one`, `try_to_migrate_one`; mm/ksm.c `write_protect_page`; include/linux/rmap.h
 //! `folio_try_share_anon_rmap_pte`, whose comment orders these steps against mm/gup.c.
 
-use super::{Cx, Progress, exclusive, reclaim};
+use super::{Cx, Progress, exclusive, migrate, reclaim};
 use crate::ir::Op;
 use crate::policy::Defect;
 use crate::state::{At, FolioFlags, Pfn, Pte, PteFlags, ShareAt, Target};
@@ -15,11 +15,13 @@ use crate::types::{ProcId, Size, Vpn};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mover {
     Reclaim,
+    Migration,
 }
 
 fn mover(op: Op) -> Mover {
     match op {
         Op::Pageout { .. } | Op::Madvise { .. } => Mover::Reclaim,
+        Op::Migrate { .. } => Mover::Migration,
         other => panic!("cowl bug: {other:?} takes no page out of a page table"),
     }
 }
@@ -57,6 +59,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
         ShareAt::Test => {
             let may = match mover(cx.op()) {
                 Mover::Reclaim => reclaim::may_unmap(cx, proc, vpn, page),
+                Mover::Migration => migrate::may_unmap(cx, proc, vpn, page),
             };
             if may {
                 return cx.goto(At::Share(place, ShareAt::ClearBit));
@@ -65,6 +68,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             end(cx, proc, vpn, Pte { flags, ..seen });
             match mover(cx.op()) {
                 Mover::Reclaim => reclaim::keep(cx),
+                Mover::Migration => migrate::give_up(cx),
             }
         }
         ShareAt::ClearBit => {
@@ -77,6 +81,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
         ShareAt::Install => {
             let (entry, next) = match mover(cx.op()) {
                 Mover::Reclaim => reclaim::entry(cx, page, seen),
+                Mover::Migration => migrate::entry(cx, page, seen),
             };
             cx.st.remove_rmap_pte(proc, page);
             cx.st.put(page);

@@ -1,4 +1,4 @@
-use super::{Cx, Progress, access, fault, fork, gup, map, prot, reclaim, swap, through, transient, zap};
+use super::{Cx, Progress, access, fault, fork, gup, map, migrate, prot, reclaim, swap, through, transient, zap};
 use crate::ir::{Advice, Area, Backing, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
 use crate::state::{At, Fault, Task, TaskFlags};
@@ -101,7 +101,8 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         }
         Op::Pageout { .. } => reclaim::step(cx),
         Op::Swapin { .. } => swap::swapin(cx),
-        Op::Swapoff | Op::Migrate { .. } => not_modelled(),
+        Op::Migrate { .. } => migrate::step(cx),
+        Op::Swapoff => not_modelled(),
         Op::KsmMerge { .. } | Op::KsmUnmerge { .. } | Op::SplitPmd { .. } | Op::SplitFolio { .. } => not_modelled(),
         Op::Collapse { .. } | Op::NumaHint { .. } => not_modelled(),
     }

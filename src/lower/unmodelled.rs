@@ -38,7 +38,6 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::UffdContinue { .. } => Some("`uffd continue`"),
         Op::UffdMove { .. } => Some("`uffd move`"),
         Op::Swapoff => Some("`swapoff`"),
-        Op::Migrate { .. } => Some("`migrate`"),
         Op::KsmMerge { .. } => Some("`ksm_merge`"),
         Op::KsmUnmerge { .. } => Some("`ksm_unmerge`"),
         Op::SplitPmd { .. } => Some("`split_pmd`"),
@@ -49,7 +48,7 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
         Op::DirectRead { .. } | Op::DirectWrite { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Put { .. } => None,
-        Op::Pageout { .. } | Op::Swapin { .. } => None,
+        Op::Pageout { .. } | Op::Swapin { .. } | Op::Migrate { .. } => None,
         Op::Pin { .. } | Op::Unpin { .. } | Op::UffdWp { .. } | Op::UffdUnwp { .. } => None,
         Op::Peek { .. } | Op::Dma { .. } | Op::Hold { .. } | Op::Drop { .. } | Op::LruAdd { .. } | Op::Drain => None,
     }

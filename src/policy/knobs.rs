@@ -326,7 +326,7 @@ answer! {
 }
 
 answer! {
-    /// K23. What does a migration entry remember? Home: not built yet.
+    /// K23. What does a migration entry remember? Home: `engine::migrate::decide_entry`.
     MigrExcl {
         /// Whether the pte was writable.
         ReadWrite,

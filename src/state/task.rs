@@ -42,6 +42,8 @@ pub enum At {
     Share(u16, ShareAt),
     /// Reclaiming the folio in `Task::grab`.
     Reclaim(ReclaimAt),
+    /// Migrating the folio in `Task::grab`.
+    Migrate(MigrateAt),
     /// Copying page tables; the page of the address space.
     Fork(Vpn, ForkAt),
     /// Unmapping all; the page of the address space.
@@ -112,6 +114,20 @@ pub enum ReclaimAt {
     Written,
     /// It is clean: about to free it, if nobody else holds it.
     Remove,
+}
+
+/// Where migrating a folio stands. It is isolated: `Task::grab` holds a reference.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MigrateAt {
+    /// About to lock it.
+    Lock,
+    /// About to look for the next pte that maps it.
+    Unmap,
+    /// No pte maps it: about to freeze its count and to move it, if nobody else holds it.
+    Move,
+    /// About to look for the next migration entry and to make it a pte again: of the folio in `Task::seen`, which the task
+    /// holds too, or of the old one where there is none.
+    Restore,
 }
 
 /// Why a fault was taken.
