@@ -23,6 +23,7 @@ const PFN: u64 = (1 << 55) - 1;
 const PMD_PAGES: u64 = 1 << PMD_ORDER;
 
 const KPF_ANON: u64 = 1 << 12;
+const KPF_SWAPCACHE: u64 = 1 << 13;
 const KPF_SWAPBACKED: u64 = 1 << 14;
 const KPF_COMPOUND_HEAD: u64 = 1 << 15;
 const KPF_COMPOUND_TAIL: u64 = 1 << 16;
@@ -64,6 +65,11 @@ impl Frames {
 
     pub fn flags(&self, pfn: u64) -> Option<u64> {
         Self::word(self.flags.as_ref(), pfn)
+    }
+
+    /// Whether the swap cache holds an anonymous page, which may come back as the page that it was.
+    pub fn is_in_swap_cache(&self, pfn: u64) -> bool {
+        self.flags(pfn).is_some_and(|flags| flags & (KPF_ANON | KPF_SWAPCACHE) == KPF_ANON | KPF_SWAPCACHE)
     }
 
     pub fn count(&self, pfn: u64) -> Option<u64> {

@@ -87,7 +87,8 @@ impl Director<'_> {
             table.push((name(self.program(), *proc, *vpn), facts));
         }
         let held: BTreeSet<u64> = self.held.values().flatten().copied().collect();
-        letters.keep(|pfn| here.contains(&pfn) || held.contains(&pfn));
+        let frames = &self.agent.frames;
+        letters.keep(|pfn| here.contains(&pfn) || held.contains(&pfn) || frames.is_in_swap_cache(pfn));
         self.letters = letters;
         table
     }
