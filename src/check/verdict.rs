@@ -51,7 +51,7 @@ pub fn expected(expect: &Expect, run: &Run) -> Expected {
 }
 
 /// As it would be written: `leak`, `never lost`, `copies 2`.
-fn text(expect: &Expect) -> String {
+pub fn text(expect: &Expect) -> String {
     match expect.frequency {
         Frequency::Always => expect.outcome.to_string(),
         Frequency::Sometimes | Frequency::Never => format!("{} {}", expect.frequency, expect.outcome),

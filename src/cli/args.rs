@@ -250,6 +250,12 @@ pub struct OnKernel {
     /// Let scenarios change settings of the machine: swap, huge pages, THP, KSM; they are restored, however the run ends
     #[arg(long)]
     pub allow_system: bool,
+    /// How many rounds a scenario with a race is run in (`run` alone: a comparison runs the engine's one order)
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// What the delays of racing threads come from
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
     /// Write what was seen, a row for each scenario, to this file
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
@@ -274,4 +280,6 @@ pub enum KernelFormat {
     Json,
     /// The kernel's test format, version 1
     Ktap,
+    /// JUnit XML, for CI systems
+    Junit,
 }

@@ -94,7 +94,7 @@ fn greeting(kernel: Option<&Path>, system: bool) -> Result<Option<Hello>, Fail> 
 }
 
 fn probe(format: KernelFormat, kernel: Option<&Path>, system: bool, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
-    if format == KernelFormat::Ktap {
+    if matches!(format, KernelFormat::Ktap | KernelFormat::Junit) {
         return Err(Fail::usage(
             "cowl::usage::ktap",
             "a probe passes and fails nothing",

@@ -13,6 +13,7 @@ use crate::check::report::Verdict;
 use crate::kernel::vm::{self, Batch, Failed};
 use crate::kernel::wire::Job;
 use crate::metal::job;
+use crate::metal::junit::junit;
 use crate::metal::ledger::Row;
 use crate::metal::matrix::{Came, Cell, Column, detail, ktap, text};
 
@@ -51,6 +52,7 @@ pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut 
         KernelFormat::Text => {}
         KernelFormat::Json => out.text(&told.lines)?,
         KernelFormat::Ktap => out.text(&ktap(&told.columns))?,
+        KernelFormat::Junit => out.text(&junit(&told.columns))?,
     }
     match &args.ledger {
         Some(path) => keep(path, told.rows),

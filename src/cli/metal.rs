@@ -1,6 +1,6 @@
 //! `cowl kernel run` and `cowl kernel compare`: files in, a kernel and the engine side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::args::{KernelFormat, OnKernel};
@@ -9,13 +9,19 @@ use super::terminal::Stop;
 use super::{Exit, Fail, Out, matrix, run};
 use crate::analysis::{FileReport, Judged, Options};
 use crate::check::report::{Met, Run, Verdict};
+use crate::kernel::host::Host;
 use crate::kernel::wire::{self, Job, Ran, Times};
+use crate::metal::junit::junit;
 use crate::metal::ledger::{HEAD, Row};
 use crate::metal::matrix::{Column, ktap};
+use crate::metal::race::{Histogram, has_races};
 use crate::metal::story::{self, Comparison, Difference};
 use crate::metal::{job, judge};
 use crate::policy;
 use crate::render::words;
+
+/// Rounds of a race between two looks whether somebody wants to stop.
+const ROUNDS_AT_ONCE: u32 = 50;
 
 /// A scenario and what it is held against.
 #[derive(Clone, Copy)]
@@ -38,6 +44,8 @@ pub(super) struct Came<'a> {
     pub unmet: Vec<String>,
     pub compared: Comparison,
     pub row: Option<Row>,
+    /// What came of all rounds of a race, and what their delays came from.
+    race: Option<(Histogram, u64)>,
 }
 
 /// All of them.
@@ -50,6 +58,8 @@ struct Totals {
     crashed: u64,
     entries: usize,
     unspecified: BTreeMap<&'static str, usize>,
+    /// Facts that this kernel or this user cannot see, and why.
+    unseen: BTreeMap<String, String>,
     times: Times,
 }
 
@@ -74,19 +84,18 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
         out.text(&format!("{} as {policy}\n", host.hello.release))?;
     }
     let (stop, start, mut totals, mut rows) = (Stop::listen(), Instant::now(), Totals::default(), Vec::new());
-    let mut cells = Vec::new();
+    let (mut cells, release) = (Vec::new(), host.hello.release.clone());
     for file in &files {
         for judged in &file.scenarios {
             if stop.asked() {
                 exit.stopped();
                 break;
             }
-            let ran = host.run(&Job { system: args.allow_system, ..job(0, &judged.scenario, compare) }).map_err(Fail::Write)?;
-            let release = &host.hello.release;
-            let came = came(About { file, judged, release, policy: &policy, compare }, ran);
+            let about = About { file, judged, release: &release, policy: &policy, compare };
+            let came = one(&mut host, about, args, &stop)?;
             totals.add(&came);
             match args.format {
-                KernelFormat::Ktap => cells.push(matrix::cell(&came)),
+                KernelFormat::Ktap | KernelFormat::Junit => cells.push(matrix::cell(&came)),
                 KernelFormat::Text => tell(&came, compare, out)?,
                 KernelFormat::Json => out.text(&format!("{}\n", came.json()))?,
             }
@@ -95,8 +104,11 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
     }
     let seconds = start.elapsed().as_secs_f64();
     totals.exit(exit);
-    if args.format == KernelFormat::Ktap {
-        out.text(&ktap(&[Column { release: host.hello.release.clone(), policy: policy.clone(), cells, failed: None }]))?;
+    let columns = [Column { release: release.clone(), policy: policy.clone(), cells, failed: None }];
+    match args.format {
+        KernelFormat::Ktap => out.text(&ktap(&columns))?,
+        KernelFormat::Junit => out.text(&junit(&columns))?,
+        KernelFormat::Text | KernelFormat::Json => {}
     }
     if args.format == KernelFormat::Text {
         out.text(&totals.text(compare))?;
@@ -109,6 +121,35 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
         keep(path, rows)?;
     }
     Ok(())
+}
+
+/// Runs one scenario: a race in many rounds, unless it is compared with the one order that the engine runs.
+fn one<'a>(host: &mut Host, about: About<'a>, args: &OnKernel, stop: &Stop) -> Result<Came<'a>, Fail> {
+    let scenario = &about.judged.scenario;
+    let job = Job { system: args.allow_system, ..job(0, scenario, about.compare) };
+    if about.compare || !has_races(&scenario.program) {
+        return Ok(came(about, host.run(&job).map_err(Fail::Write)?));
+    }
+    let mut histogram = Histogram::default();
+    let mut rounds = 0;
+    while rounds < args.repeat && !stop.asked() {
+        let next = args.repeat.min(rounds + ROUNDS_AT_ONCE);
+        let answers = host.race(&job, args.seed, rounds..next).map_err(Fail::Write)?;
+        let stopped = answers.iter().any(|(_, ran)| matches!(ran.stopped, Some(wire::Stop::Skip(_) | wire::Stop::Crashed(_))));
+        histogram.add(&scenario.program, answers);
+        if stopped {
+            break;
+        }
+        rounds = next;
+    }
+    let Some(worst) = histogram.worst() else {
+        let stopped = Some(wire::Stop::Skip("stopped before its first round".to_owned()));
+        return Ok(came(about, Ran { id: 0, lines: Vec::new(), stopped, unseen: BTreeMap::new(), times: Times::default() }));
+    };
+    let place = about.file.policies.iter().position(|name| name == about.policy);
+    let unmet = place.map(|place| histogram.unmet(scenario, place)).unwrap_or_default();
+    let (run, ran) = (worst.run.clone(), worst.ran.clone());
+    Ok(Came { about, run, ran, unmet, compared: Comparison::default(), row: None, race: Some((histogram, args.seed)) })
 }
 
 /// The policy nearest to a running release.
@@ -132,15 +173,15 @@ pub(super) fn came(about: About<'_>, mut ran: Ran) -> Came<'_> {
     let place = file.policies.iter().position(|name| name == policy);
     let expected = place.map(|place| judge::expectations(scenario, place, &run)).unwrap_or_default();
     let unmet = expected.iter().filter(|expected| expected.met == Met::No).map(|expected| expected.text.clone()).collect();
-    let mut came = Came { about, run, ran, unmet, compared: Comparison::default(), row: None };
+    let mut came = Came { about, run, ran, unmet, compared: Comparison::default(), row: None, race: None };
     let engine = judged.report.results.first().map(|result| &result.run).filter(|_| compare);
     if let (Some(Verdict::Skip(why)), Verdict::Came(_)) = (engine.map(|engine| &engine.verdict), &came.run.verdict) {
         came.run.verdict = Verdict::Skip(format!("the engine has nothing to compare with: {why}"));
     }
     if let (Some(engine), Verdict::Came(_)) = (engine, &came.run.verdict) {
         let facts = story::visible(&came.ran);
-        let (ours, theirs) = (story::of_engine(engine, &facts), story::of_kernel(&program, &came.ran, &facts));
-        came.compared = story::compare(&ours, &theirs, &story::zero_pages(engine));
+        let (compared, theirs) = story::compare_runs(engine, &program, &came.ran);
+        came.compared = compared;
         // A ledger keeps what was seen as root: without kinds of pages a story cannot be told again.
         came.row = facts.contains(&"kind").then(|| Row {
             release: release.to_owned(),
@@ -184,7 +225,15 @@ impl Came<'_> {
             serde_json::json!({ "pc": pc.0, "line": line, "what": what, "engine": engine, "kernel": kernel })
         });
         let About { file, judged, release, policy, .. } = self.about;
+        let race = self.race.as_ref().map(|(histogram, seed)| {
+            let came = histogram.came.iter().map(|came| {
+                let outcome = words::short_verdict(&came.run.verdict);
+                serde_json::json!({ "rounds": came.rounds, "outcome": outcome, "seen": came.text })
+            });
+            serde_json::json!({ "seed": seed, "rounds": histogram.rounds(), "came": came.collect::<Vec<_>>() })
+        });
         serde_json::json!({
+            "race": race,
             "kernel": release, "policy": policy, "file": file.path(), "scenario": judged.title(), "outcome": self.word(), "unmet": self.unmet,
             "compared": self.compared.entries, "unspecified": self.compared.unspecified, "difference": difference, "run": self.ran,
         })
@@ -207,12 +256,17 @@ fn tell(came: &Came<'_>, compare: bool, out: &mut Out<'_>) -> Result<(), Fail> {
     let mut text = String::new();
     if !compare || came.compared.difference.is_some() || !came.unmet.is_empty() || !matches!(came.run.verdict, Verdict::Came(_))
     {
-        text += &format!("{title}: {word}\n");
+        text += &match &came.race {
+            Some((histogram, seed)) if came.skipped().is_none() => {
+                format!("{title}: {} rounds, seed {seed}\n{}\n", histogram.rounds(), histogram.lines().join("\n"))
+            }
+            _ => format!("{title}: {word}\n"),
+        };
     }
     for expected in &came.unmet {
         text += &format!("  unmet: expect {expected}\n");
     }
-    if let Some(violation) = came.run.violations.first().filter(|_| !came.unmet.is_empty()) {
+    if let Some(violation) = came.run.violations.first().filter(|_| !came.unmet.is_empty() && came.race.is_none()) {
         text += &format!("  {}\n", violation.message);
     }
     if let Some(difference) = &came.compared.difference {
@@ -235,6 +289,7 @@ impl Totals {
         for (why, count) in &came.compared.unspecified {
             *self.unspecified.entry(why).or_default() += count;
         }
+        self.unseen.extend(came.ran.unseen.clone());
         let (sum, more) = (&mut self.times, &came.ran.times);
         for (sum, more) in [
             (&mut sum.read, more.read),
@@ -270,6 +325,11 @@ impl Totals {
         }
         for (why, count) in &self.skipped {
             text += &format!("{count} skipped: {why}\n");
+        }
+        let unseen: BTreeSet<&String> = self.unseen.values().filter(|_| compare).collect();
+        for why in unseen {
+            let facts: Vec<&str> = self.unseen.iter().filter(|(_, other)| *other == why).map(|(fact, _)| &**fact).collect();
+            text += &format!("not seen: {} ({why})\n", facts.join(", "));
         }
         text
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -69,22 +70,40 @@ impl Host {
     /// # Errors
     /// Where a new one cannot be started.
     pub fn run(&mut self, job: &Job) -> io::Result<Ran> {
+        match self.ask_about(job, &Request::Run(job.clone()))? {
+            Ok(Answer::Ran(ran)) => Ok(ran),
+            Ok(_) => Ok(crashed(job, "the agent answered something else".to_owned())),
+            Err(why) => Ok(crashed(job, why)),
+        }
+    }
+
+    /// Runs a scenario with races in these rounds: what came, each with how often.
+    ///
+    /// # Errors
+    /// As [`Host::run`].
+    pub fn race(&mut self, job: &Job, seed: u64, rounds: Range<u32>) -> io::Result<Vec<(u32, Ran)>> {
+        match self.ask_about(job, &Request::Race { job: job.clone(), seed, rounds })? {
+            Ok(Answer::Raced(came)) => Ok(came),
+            Ok(_) => Ok(vec![(1, crashed(job, "the agent answered something else".to_owned()))]),
+            Err(why) => Ok(vec![(1, crashed(job, why))]),
+        }
+    }
+
+    /// Asks about a scenario; where there is no answer, why, and there is a new agent.
+    fn ask_about(&mut self, job: &Job, request: &Request) -> io::Result<Result<Answer, String>> {
         let within = Duration::from_millis(job.limits.time_ms.into()) + BEYOND;
-        let why = match self.ask(&Request::Run(job.clone()), within) {
-            Ok(Answer::Ran(ran)) => return Ok(ran),
-            Ok(Answer::Refused(why)) => why,
-            Ok(_) => "the agent answered something else".to_owned(),
+        Ok(match self.ask(request, within) {
+            Ok(Answer::Refused(why)) => Err(why),
+            Ok(answer) => Ok(answer),
             Err(error) => {
                 let _ = self.child.kill();
                 let ended = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
                 let new = Self::start(self.start.clone())?;
                 let old = std::mem::replace(self, new);
                 drop(old);
-                format!("the agent is gone: {error}; {ended}")
+                Err(format!("the agent is gone: {error}; {ended}"))
             }
-        };
-        let stopped = Some(Stop::Crashed(why));
-        Ok(Ran { id: job.id, lines: Vec::new(), stopped, unseen: Default::default(), times: Times::default() })
+        })
     }
 
     /// Nanoseconds of one round of bare fork and exit.
@@ -134,6 +153,12 @@ impl Host {
         text.push(b'\n');
         self.requests.write_all(&text)
     }
+}
+
+/// The answer for a scenario of which the agent has died.
+fn crashed(job: &Job, why: String) -> Ran {
+    let stopped = Some(Stop::Crashed(why));
+    Ran { id: job.id, lines: Vec::new(), stopped, unseen: Default::default(), times: Times::default() }
 }
 
 /// A line of an agent.

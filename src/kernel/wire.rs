@@ -5,11 +5,12 @@
 //! values of the program again.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 /// Told apart from later versions by the runner.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The agent's first line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub enum Request {
     },
     /// Runs a scenario; answered by [`Answer::Ran`].
     Run(Job),
+    /// Runs a scenario in these rounds, its races as races: actors meet, then act after delays that come from the seed and the
+    /// round. Answered by [`Answer::Raced`].
+    Race { job: Job, seed: u64, rounds: Range<u32> },
     /// A loop of bare fork and exit for this many rounds, to hold speeds against; answered by [`Answer::Timed`].
     Bare { rounds: u32 },
     /// Ends the agent; not answered.
@@ -92,6 +96,8 @@ impl Default for Limits {
 pub enum Answer {
     Probed(Vec<Feature>),
     Ran(Ran),
+    /// What came, each with how often; the lines of a race in the order of the program.
+    Raced(Vec<(u32, Ran)>),
     Timed {
         /// Nanoseconds for all rounds together.
         ns: u64,

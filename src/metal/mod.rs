@@ -4,8 +4,10 @@
 //! engine's story, so that the two are compared entry by entry.
 
 pub mod judge;
+pub mod junit;
 pub mod ledger;
 pub mod matrix;
+pub mod race;
 pub mod story;
 
 use crate::ir::Scenario;

@@ -15,6 +15,9 @@ pub const FACTS: &[&str] = &["value", "frame", "kind", "present", "swapped", "so
 const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel leaves them to the next fault where nothing was \
      ever stored in the vma (mm/memory.c, `vma_needs_copy`), and the model keeps no vmas";
 
+/// Why the facts after a line that woke others are not held against each other.
+const WOKEN: &str = "pages after a line that wakes a thread: on a kernel it goes on at once, while they are looked at";
+
 /// One thing that is so after a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
@@ -55,6 +58,12 @@ pub fn visible(ran: &Ran) -> Vec<&'static str> {
 /// Whether the facts after a line can be told: not where it woke others, which go on at once on a kernel.
 fn is_still(pcs: &[u16], line: usize) -> bool {
     pcs.get(line + 1).is_none_or(|next| pcs[line] < *next)
+}
+
+/// Pages that a kernel told of and that are left open because their line woke others.
+fn woken(ran: &Ran) -> usize {
+    let pcs: Vec<u16> = ran.lines.iter().map(|line| line.pc).collect();
+    ran.lines.iter().enumerate().filter(|(line, _)| !is_still(&pcs, *line)).map(|(_, line)| line.facts.len()).sum()
 }
 
 /// What the engine says.
@@ -184,6 +193,19 @@ pub fn zero_pages(run: &Run) -> BTreeSet<At> {
     let lines = run.steps.iter().enumerate();
     let pages = lines.flat_map(|(line, step)| step.facts.iter().map(move |(page, facts)| (line, page, facts)));
     pages.filter(|(_, _, facts)| facts.kind == "zero").map(|(line, page, _)| (line, page.clone())).collect()
+}
+
+/// Holds a run of the engine and one of a kernel against each other in the facts that the kernel could see. `program` is that of
+/// [`judge::with_values`]. With the comparison comes what the kernel said.
+pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, Vec<Entry>) {
+    let facts = visible(ran);
+    let (ours, theirs) = (of_engine(engine, &facts), of_kernel(program, ran, &facts));
+    let mut compared = compare(&ours, &theirs, &zero_pages(engine));
+    let woken = woken(ran);
+    if 0 < woken {
+        compared.unspecified.insert(WOKEN, woken);
+    }
+    (compared, theirs)
 }
 
 /// Holds two stories against each other; `zero` is where the engine maps the zero page.

@@ -9,6 +9,7 @@ use std::io::Write;
 use cowl::kernel::host::{Host, Start};
 use cowl::kernel::wire::{Ended, Fact, Facts, Job, Limits, Ran, Saw, Stop};
 
+mod command;
 mod safety;
 mod verbs;
 

@@ -134,6 +134,32 @@ fn killing_the_runner_amid_a_scenario_with_ksm_leaves_nothing() {
     }
 }
 
+/// The guardian of an agent: nobody's child and a session of its own.
+fn guardian() -> Option<Pid> {
+    let processes = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_it = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let session = fields.get(3).and_then(|field| field.parse::<i32>().ok());
+        stat.contains("(cowl)") && session == Some(*pid) && !is_gone(*pid)
+    };
+    processes.into_iter().find(is_it).and_then(Pid::from_raw)
+}
+
+#[test]
+fn an_agent_whose_guardian_is_killed_restores_the_machine_itself() {
+    let _alone = alone();
+    let before = machine();
+    let mut host = host();
+    if runs(&mut host, "hugetlb", "p: mmap b 1 hugetlb\np: write b 1").is_none() {
+        return;
+    }
+    assert_ne!(machine(), before, "settings stay for the next scenario");
+    kill_process(guardian().expect("there is one"), Signal::KILL).expect("it can be killed");
+    drop(host);
+    assert_eq!(machine(), before);
+}
+
 #[test]
 fn a_run_that_ends_restores_the_machine_before_it_is_over() {
     let _alone = alone();

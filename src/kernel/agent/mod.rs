@@ -10,6 +10,7 @@ mod look;
 mod perform;
 mod plan;
 mod probe;
+mod race;
 mod stretch;
 mod sys;
 mod system;
@@ -20,14 +21,16 @@ mod worker;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::process::{Signal, WaitOptions};
-use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-use super::wire::{Answer, Feature, Hello, Request, VERSION};
+use super::wire::{Answer, Feature, Hello, Job, Ran, Request, Times, VERSION};
 use crate::ir::Program;
 use look::{Frames, Sight};
 use stretch::{ARENA, PAGE, Stretch};
@@ -45,6 +48,11 @@ struct Agent {
     /// Facts that cannot be seen, and why.
     unseen: BTreeMap<String, String>,
     scratch: Stretch,
+    /// Counts those who are ready to race.
+    meeting: &'static AtomicU32,
+    /// The CPUs that may be raced on, and the one on which all else is done.
+    cpus: Vec<usize>,
+    home: usize,
     /// What it has changed of the machine.
     system: RefCell<System>,
 }
@@ -73,7 +81,8 @@ pub fn serve(requests: impl BufRead, mut answers: impl Write) -> io::Result<()> 
                 agent.probe(system);
                 Answer::Probed(agent.features.clone())
             }
-            Ok(Request::Run(job)) => Answer::Ran(director::run(&agent, &job)),
+            Ok(Request::Run(job)) => Answer::Ran(director::run(&agent, &job, None)),
+            Ok(Request::Race { job, seed, rounds }) => Answer::Raced(race(&agent, &job, seed, rounds)),
             Ok(Request::Bare { rounds }) => bare(rounds)?,
         };
         say(&mut answers, &answer)?;
@@ -86,6 +95,25 @@ fn say(to: &mut impl Write, what: &impl serde::Serialize) -> io::Result<()> {
     text.push(b'\n');
     to.write_all(&text)?;
     to.flush()
+}
+
+/// Runs a scenario again and again, and puts together what came alike.
+fn race(agent: &Agent, job: &Job, seed: u64, rounds: Range<u32>) -> Vec<(u32, Ran)> {
+    let mut came: Vec<(u32, Ran)> = Vec::new();
+    for round in rounds {
+        let mut ran = director::run(agent, job, Some((seed, round)));
+        ran.times = Times::default();
+        ran.lines.iter_mut().for_each(|line| line.faults = None);
+        let stops = ran.stopped.is_some();
+        match came.iter_mut().find(|(_, other)| *other == ran) {
+            Some((count, _)) => *count += 1,
+            None => came.push((1, ran)),
+        }
+        if stops && came.len() == 1 {
+            break; // It will not do better: it is skipped, or the first round failed.
+        }
+    }
+    came
 }
 
 /// A loop of bare fork and exit: nothing that makes processes can be faster.
@@ -105,9 +133,11 @@ impl Agent {
         // The runner's death is the agent's, whose scenarios are its children.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
-        let mut cpus = CpuSet::new();
-        cpus.set(sched_getcpu());
-        sched_setaffinity(None, &cpus)?;
+        let (allowed, home) = (sched_getaffinity(None)?, sched_getcpu());
+        let cpus = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+        let mut one = CpuSet::new();
+        one.set(home);
+        sched_setaffinity(None, &one)?;
         let scratch = Stretch::new(ARENA.end - PAGE, PAGE);
         sys::map(scratch, sys::Kind { prot: libc::PROT_READ | libc::PROT_WRITE, shared: false, file: None, huge: None })?;
         sys::advise(scratch, libc::MADV_DONTFORK)?;
@@ -123,6 +153,9 @@ impl Agent {
             features: Vec::new(),
             unseen,
             scratch,
+            meeting: sys::shared_counter()?,
+            cpus,
+            home,
             system: RefCell::default(),
         })
     }

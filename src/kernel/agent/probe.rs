@@ -235,7 +235,7 @@ impl Agent {
         let text = format!("scenario trial {{\n{lines}\n}}\n");
         let limits = Limits { time_ms: 5000, ..Limits::default() };
         let job = Job { id: 0, name: "trial".to_owned(), text, limits, facts: true, system };
-        director::run(self, &job)
+        director::run(self, &job, None)
     }
 }
 

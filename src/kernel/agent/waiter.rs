@@ -78,12 +78,13 @@ impl Waiter<'_> {
     }
 }
 
-enum Received {
+/// What a thread sent.
+pub(super) enum Received {
     Reply(Reply),
     Uffd(OwnedFd),
 }
 
-fn receive(end: &OwnedFd, room: &mut [u8]) -> Result<Received, String> {
+pub(super) fn receive(end: &OwnedFd, room: &mut [u8]) -> Result<Received, String> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [std::io::IoSliceMut::new(room)];
@@ -99,7 +100,7 @@ fn receive(end: &OwnedFd, room: &mut [u8]) -> Result<Received, String> {
     Ok(Received::Reply(reply))
 }
 
-fn until(deadline: Instant) -> Timespec {
+pub(super) fn until(deadline: Instant) -> Timespec {
     let left = deadline.saturating_duration_since(Instant::now());
     Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -11,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::held::Held;
 use super::perform::perform;
 use super::plan::Plan;
+use super::race::{Part, Raced, take_part};
 use super::stretch::Stretch;
 use super::sys;
 use crate::ir::{Actor, Op, UffdMode};
 use crate::kernel::wire::Saw;
-use crate::types::{Pc, ProcId, RefId, TaskId};
+use crate::types::{Failure, Pc, ProcId, RefId, TaskId};
 
 /// The longest order or answer in bytes.
 pub(super) const MESSAGE_MAX: usize = 120 << 10;
@@ -25,6 +27,8 @@ pub(super) const MESSAGE_MAX: usize = 120 << 10;
 pub(super) enum Order {
     /// Carries out an instruction; `pid` is the process whose memory it is about.
     Do { pc: u16, pid: i32 },
+    /// Takes part in a race.
+    Race(Part),
     /// Starts another thread of the process.
     Spawn { task: u8 },
     /// The parent is about to exit: its death is no reason to die.
@@ -49,6 +53,9 @@ pub(super) struct Reply {
     pub ns: u64,
     /// The child that was forked.
     pub pid: Option<i32>,
+    /// Of a race, each instruction that ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub raced: Vec<Raced>,
 }
 
 /// How an instruction failed.
@@ -60,9 +67,37 @@ pub(super) enum Failed {
     Skip(String),
 }
 
+impl Failed {
+    /// As a scenario names it, if it can.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Failed::Errno(number) => of_errno(*number),
+            Failed::Signal(libc::SIGBUS) => Some(Failure::SIGBUS),
+            Failed::Signal(_) => Some(Failure::SIGSEGV),
+            Failed::Skip(_) => None,
+        }
+    }
+}
+
+/// As a scenario names an errno, if it can.
+pub(super) fn of_errno(number: i32) -> Option<Failure> {
+    Some(match number {
+        libc::EFAULT => Failure::EFAULT,
+        libc::EAGAIN => Failure::EAGAIN,
+        libc::EBUSY => Failure::EBUSY,
+        libc::EINVAL => Failure::EINVAL,
+        libc::EIO => Failure::EIO,
+        libc::ENOMEM => Failure::ENOMEM,
+        libc::EEXIST => Failure::EEXIST,
+        libc::ENOENT => Failure::ENOENT,
+        libc::EPERM => Failure::EPERM,
+        _ => return None,
+    })
+}
+
 impl Reply {
     pub fn done(parts: u16) -> Self {
-        Self { done: parts, seen: Vec::new(), failed: None, faults: None, ns: 0, pid: None }
+        Self { done: parts, seen: Vec::new(), failed: None, faults: None, ns: 0, pid: None, raced: Vec::new() }
     }
 
     pub fn failed(done: u16, failed: Failed) -> Self {
@@ -81,6 +116,11 @@ pub(super) struct Inherited {
     pub direct: Result<OwnedFd, String>,
     /// The files of the program that have a name.
     pub files: Vec<Option<OwnedFd>>,
+    /// Counts those who are ready to race.
+    pub meeting: &'static AtomicU32,
+    /// The CPUs that may be raced on, and the one on which all else is done.
+    pub cpus: Vec<usize>,
+    pub home: usize,
 }
 
 /// The userfaultfds of a process: one whose threads sleep, and one whose protection the kernel lifts by itself.
@@ -116,6 +156,14 @@ impl Process {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives all references up: an exiting process loses its memory first, and rings would give up their pins only some time
+    /// later.
+    pub fn release_all(&self) {
+        for (_, held) in std::mem::take(&mut *self.held()) {
+            let _ = held.release();
+        }
+    }
+
     pub fn children(&self) -> MutexGuard<'_, BTreeMap<ProcId, i32>> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,6 +191,7 @@ pub(super) fn serve(mut process: Arc<Process>, mut task: TaskId) -> ! {
                 Ok(()) => answer(end, &Reply::done(0)),
                 Err(error) => answer(end, &failed(&error)),
             },
+            Order::Race(part) => take_part(&mut process, &mut task, part),
             Order::Spawn { task } => {
                 let process = Arc::clone(&process);
                 match std::thread::Builder::new().stack_size(256 << 10).spawn(move || serve(process, TaskId(task))) {
@@ -160,10 +209,7 @@ pub(super) fn serve(mut process: Arc<Process>, mut task: TaskId) -> ! {
                     Side::Parent(reply) => answer(end, &reply),
                 },
                 Op::Exit => {
-                    // An exiting process loses its memory first; rings would give up their pins only some time later.
-                    for (_, held) in std::mem::take(&mut *process.held()) {
-                        let _ = held.release();
-                    }
+                    process.release_all();
                     sys::exit(0)
                 }
                 _ => {
@@ -179,17 +225,18 @@ pub(super) fn serve(mut process: Arc<Process>, mut task: TaskId) -> ! {
 }
 
 /// The actor that is a process's first thread; one that never acts has none, and its process then waits where nobody asks.
-fn first_task(plan: &Plan, proc: ProcId) -> TaskId {
+pub(super) fn first_task(plan: &Plan, proc: ProcId) -> TaskId {
     let is_first = |actor: &Actor| *actor == Actor::Thread { proc, thread: 1 };
     TaskId::at(plan.program.tasks.iter().position(is_first).unwrap_or(plan.program.tasks.len() + proc.idx()))
 }
 
-enum Side {
+/// Which side of a fork this is.
+pub(super) enum Side {
     Child(Arc<Process>),
     Parent(Reply),
 }
 
-fn fork(process: &Arc<Process>, child: ProcId) -> Side {
+pub(super) fn fork(process: &Arc<Process>, child: ProcId) -> Side {
     let start = Instant::now();
     match sys::fork() {
         Err(error) => Side::Parent(failed(&error)),
@@ -214,7 +261,7 @@ pub(super) fn failed(error: &std::io::Error) -> Reply {
     Reply::failed(0, Failed::Errno(error.raw_os_error().unwrap_or(0)))
 }
 
-fn answer(end: &OwnedFd, reply: &Reply) {
+pub(super) fn answer(end: &OwnedFd, reply: &Reply) {
     let Ok(text) = serde_json::to_vec(reply) else { sys::exit(1) };
     if send(end, &text, SendFlags::empty()).is_err() {
         sys::exit(1);

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 mod movers;
+mod race;
 mod track;
 
 use super::Agent;
@@ -20,10 +21,10 @@ use super::stretch::PAGE;
 use super::sys;
 use super::system;
 use super::waiter::{Came, Waiter, until_gone};
-use super::worker::{Failed, Inherited, MESSAGE_MAX, Order, Process, Reply, serve};
-use crate::ir::{Backing, Ending, FileDecl, Op, Program};
+use super::worker::{Failed, Inherited, MESSAGE_MAX, Order, Process, Reply, of_errno, serve};
+use crate::ir::{Area, Backing, Ending, FileDecl, Op, Program};
 use crate::kernel::wire::{Ended, Job, Line, Ran, Stop, Times};
-use crate::types::{Failure, Pc, ProcId, RefId, TaskId, Vpn};
+use crate::types::{Pc, ProcId, RefId, TaskId, Vpn};
 
 /// Why a scenario ends before its last line.
 type Flow = Result<(), Stop>;
@@ -62,6 +63,13 @@ pub(super) struct Director<'a> {
     untouched: BTreeSet<Place>,
     /// It may touch what does not belong to its own processes.
     system: bool,
+    /// Races are run as such; else their lines one after another.
+    races: bool,
+    /// What the delays of a race come from, and how often it was run before.
+    seed: u64,
+    round: u32,
+    /// Threads of actors that are no process, and where they live.
+    lodgers: BTreeMap<TaskId, ProcId>,
     room: Vec<u8>,
     deadline: Instant,
     facts: bool,
@@ -70,7 +78,9 @@ pub(super) struct Director<'a> {
 }
 
 /// Runs a scenario on this kernel.
-pub(super) fn run(agent: &Agent, job: &Job) -> Ran {
+///
+/// The lines of a race run one after another, unless `race` gives what the delays of its actors come from and the round.
+pub(super) fn run(agent: &Agent, job: &Job, race: Option<(u64, u32)>) -> Ran {
     let start = Instant::now();
     let mut ran = Ran { id: job.id, lines: Vec::new(), stopped: None, unseen: agent.unseen.clone(), times: Times::default() };
     let plan = match Plan::read(&job.text) {
@@ -85,7 +95,7 @@ pub(super) fn run(agent: &Agent, job: &Job) -> Ran {
         return ran;
     }
     let read = nanos(start);
-    match Director::start(agent, plan, job) {
+    match Director::start(agent, plan, job, race) {
         Err(error) => ran.stopped = Some(Stop::Crashed(format!("the first process could not be made: {error}"))),
         Ok(mut director) => {
             director.times.start = nanos(start) - read;
@@ -148,7 +158,7 @@ fn nanos(since: Instant) -> u64 {
 }
 
 impl<'a> Director<'a> {
-    fn start(agent: &'a Agent, plan: Plan, job: &Job) -> io::Result<Self> {
+    fn start(agent: &'a Agent, plan: Plan, job: &Job, race: Option<(u64, u32)>) -> io::Result<Self> {
         // One end more for each process: for the first thread of one that never acts.
         let (mut ends, mut workers) = (Vec::new(), Vec::new());
         for _ in 0..plan.program.tasks.len() + plan.program.procs.len() {
@@ -163,7 +173,8 @@ impl<'a> Director<'a> {
             Err(why) => Err(why.clone()),
         };
         let files = files(&plan)?;
-        let mut inherited = Inherited { plan, ends: workers, device, direct, files };
+        let (meeting, cpus, home) = (agent.meeting, agent.cpus.clone(), agent.home);
+        let mut inherited = Inherited { plan, ends: workers, device, direct, files, meeting, cpus, home };
         let first = first_task(&inherited.plan.program, ProcId(0)).unwrap_or(TaskId::at(tasks));
         let pid = match sys::fork()? {
             sys::Fork::Child => {
@@ -187,6 +198,10 @@ impl<'a> Director<'a> {
             letters: Letters::default(),
             untouched: BTreeSet::new(),
             system: job.system,
+            races: race.is_some(),
+            seed: race.map_or(0, |(seed, _)| seed),
+            round: race.map_or(0, |(_, round)| round),
+            lodgers: BTreeMap::new(),
             room: vec![0; MESSAGE_MAX],
             deadline: Instant::now() + Duration::from_millis(job.limits.time_ms.into()),
             facts: job.facts,
@@ -202,9 +217,18 @@ impl<'a> Director<'a> {
     }
 
     fn all(&mut self) -> Flow {
-        for pc in (0..self.program().code.len()).map(Pc::at) {
-            self.line(pc)?;
-            self.wake(pc)?;
+        let (mut next, len) = (0, self.program().code.len());
+        while next < len {
+            let race = self.program().code[next].race.filter(|_| self.races);
+            if let Some(race) = race {
+                let members = self.program().code[next..].iter().take_while(|instr| instr.race == Some(race)).count();
+                self.race(next..next + members)?;
+                next += members;
+                continue;
+            }
+            self.line(Pc::at(next))?;
+            self.wake(Pc::at(next))?;
+            next += 1;
         }
         Ok(())
     }
@@ -212,7 +236,6 @@ impl<'a> Director<'a> {
     /// Has one instruction carried out, as far as it goes.
     fn line(&mut self, pc: Pc) -> Flow {
         let instr = self.program().code[pc.idx()];
-        let target = instr.op.area().map(|area| area.proc);
         if is_kernels(self.program(), pc.idx()) {
             return self.move_pages(pc);
         }
@@ -223,10 +246,16 @@ impl<'a> Director<'a> {
         if instr.op == Op::Exit {
             return self.exit(pc, actor);
         }
-        let pid = target.and_then(|proc| self.procs[proc.idx()].as_ref()).map_or(0, |proc| proc.pid.as_raw_nonzero().get());
+        let pid = self.pid_of_target(pc);
         self.say(task, &Order::Do { pc: pc.0, pid })?;
         let came = self.wait(task, pc)?;
         self.came(task, pc, came)
+    }
+
+    /// The process whose memory an instruction is about.
+    fn pid_of_target(&self, pc: Pc) -> i32 {
+        let target = self.program().code[pc.idx()].op.area().map(|area| area.proc);
+        target.and_then(|proc| self.procs[proc.idx()].as_ref()).map_or(0, |proc| proc.pid.as_raw_nonzero().get())
     }
 
     /// The thread that carries out an instruction; made where it was not there.
@@ -239,16 +268,21 @@ impl<'a> Director<'a> {
             return Err(Stop::Skip("the thread that would do this is asleep".to_owned()));
         }
         if self.started.insert(task) {
-            if self.asleep.contains_key(&first) {
-                return Err(Stop::Skip("the thread that would start another is asleep".to_owned()));
-            }
-            self.say(first, &Order::Spawn { task: task.0 })?;
-            match self.wait(first, pc)? {
-                Came::Reply(Reply { failed: None, .. }) => {}
-                _ => return Err(Stop::Crashed("a thread could not be started".to_owned())),
-            }
+            self.spawn(task, first, pc)?;
         }
         Ok(task)
+    }
+
+    /// Has the first thread of a process start another.
+    fn spawn(&mut self, task: TaskId, first: TaskId, pc: Pc) -> Flow {
+        if self.asleep.contains_key(&first) {
+            return Err(Stop::Skip("the thread that would start another is asleep".to_owned()));
+        }
+        self.say(first, &Order::Spawn { task: task.0 })?;
+        match self.wait(first, pc)? {
+            Came::Reply(Reply { failed: None, .. }) => Ok(()),
+            _ => Err(Stop::Crashed("a thread could not be started".to_owned())),
+        }
     }
 
     fn say(&mut self, task: TaskId, order: &Order) -> Flow {
@@ -291,7 +325,7 @@ impl<'a> Director<'a> {
     fn proc_of(&self, task: TaskId) -> ProcId {
         let program = self.program();
         match program.tasks.get(task.idx()) {
-            Some(actor) => actor.proc().unwrap_or_default(),
+            Some(actor) => actor.proc().or(self.lodgers.get(&task).copied()).unwrap_or_default(),
             None => ProcId::at(task.idx() - program.tasks.len()),
         }
     }
@@ -318,41 +352,42 @@ impl<'a> Director<'a> {
     }
 
     fn failed(&mut self, pc: Pc, number: i32, reply: Reply) -> Flow {
-        let name = match number {
-            libc::EFAULT => Failure::EFAULT,
-            libc::EAGAIN => Failure::EAGAIN,
-            libc::EBUSY => Failure::EBUSY,
-            libc::EINVAL => Failure::EINVAL,
-            libc::EIO => Failure::EIO,
-            libc::ENOMEM => Failure::ENOMEM,
-            libc::EEXIST => Failure::EEXIST,
-            libc::ENOENT => Failure::ENOENT,
-            libc::EPERM => Failure::EPERM,
-            _ => {
-                let error = io::Error::from_raw_os_error(number);
-                return Err(Stop::Skip(format!("{} cannot be done here: {error}", self.describe(pc))));
-            }
+        let Some(name) = of_errno(number) else {
+            let error = io::Error::from_raw_os_error(number);
+            return Err(Stop::Skip(format!("{} cannot be done here: {error}", self.describe(pc))));
         };
         self.ended(pc, Ended::Fails(name.to_string()), reply)
     }
 
+    /// The children of a process that are there.
+    fn children(&self, actor: ProcId) -> Vec<ProcId> {
+        let is_child =
+            |child: &ProcId| self.procs[child.idx()].as_ref().is_some_and(|proc| proc.alive && proc.parent == Some(actor));
+        (0..self.procs.len()).map(ProcId::at).filter(is_child).collect()
+    }
+
     fn exit(&mut self, pc: Pc, actor: ProcId) -> Flow {
         // Children would otherwise die with the thread that forked them.
-        let children: Vec<ProcId> = (0..self.procs.len())
-            .map(ProcId::at)
-            .filter(|child| self.procs[child.idx()].as_ref().is_some_and(|proc| proc.alive && proc.parent == Some(actor)))
-            .collect();
+        let children = self.children(actor);
         self.tell_all(&children, pc, &Order::Disarm)?;
         let task = self.program().code[pc.idx()].task;
         self.say(task, &Order::Do { pc: pc.0, pid: 0 })?;
         let place = self.describe(pc);
-        let Some(proc) = &mut self.procs[actor.idx()] else { return Err(Stop::Crashed(format!("{place}: no such process"))) };
-        proc.alive = false;
-        proc.eye = None;
+        let Some(proc) = &self.procs[actor.idx()] else { return Err(Stop::Crashed(format!("{place}: no such process"))) };
         if !until_gone(&proc.pidfd, self.deadline) {
             return Err(Stop::Crashed(format!("{place}: the process does not end")));
         }
-        self.tell_all(&children, pc, &Order::Arm)?;
+        self.gone(actor, &children, pc)?;
+        self.ended(pc, Ended::Ok, Reply::done(1))
+    }
+
+    /// A process is gone, and all that was its own.
+    fn gone(&mut self, actor: ProcId, children: &[ProcId], pc: Pc) -> Flow {
+        self.tell_all(children, pc, &Order::Arm)?;
+        if let Some(proc) = &mut self.procs[actor.idx()] {
+            proc.alive = false;
+            proc.eye = None;
+        }
         self.uffds[actor.idx()] = None;
         let procs: Vec<_> = self.program().tasks.iter().map(|actor| actor.proc()).collect();
         self.asleep.retain(|task, _| procs[task.idx()] != Some(actor));
@@ -360,7 +395,7 @@ impl<'a> Director<'a> {
         let gone = |name: &RefId| self.holder(*name) == Some(actor);
         let gone: Vec<_> = self.held.keys().copied().filter(gone).collect();
         gone.iter().for_each(|name| drop(self.held.remove(name)));
-        self.ended(pc, Ended::Ok, Reply::done(1))
+        Ok(())
     }
 
     /// Tells the first threads of processes; one that sleeps cannot be told.
@@ -386,13 +421,20 @@ impl<'a> Director<'a> {
         program.taker(name).and_then(|taker| program.tasks[taker.task.idx()].proc())
     }
 
+    /// The pages whose sleepers an operation wakes.
+    fn resolves(op: Op) -> Option<Area> {
+        match op {
+            Op::UffdUnwp { area } | Op::UffdCopy { area, .. } | Op::UffdZeropage { area } | Op::UffdContinue { area } => {
+                Some(area)
+            }
+            Op::UffdMove { to, .. } => Some(to),
+            _ => None,
+        }
+    }
+
     /// Lets those finish that the line has woken.
     fn wake(&mut self, pc: Pc) -> Flow {
-        let area = match self.program().code[pc.idx()].op {
-            Op::UffdUnwp { area } | Op::UffdCopy { area, .. } | Op::UffdZeropage { area } | Op::UffdContinue { area } => area,
-            Op::UffdMove { to, .. } => to,
-            _ => return Ok(()),
-        };
+        let Some(area) = Self::resolves(self.program().code[pc.idx()].op) else { return Ok(()) };
         if !matches!(self.lines.last(), Some(Line { ended: Ended::Ok, .. })) {
             return Ok(());
         }
@@ -400,7 +442,15 @@ impl<'a> Director<'a> {
         let woken = self.asleep.iter().filter(|(task, asleep)| asleep.place.is_some_and(|place| is_woken(place, **task)));
         for (task, asleep) in woken.map(|(task, asleep)| (*task, *asleep)).collect::<Vec<_>>() {
             self.asleep.remove(&task);
-            let came = self.wait(task, asleep.pc)?;
+            let mut came = self.wait(task, asleep.pc)?;
+            if let Came::Reply(reply) = &mut came
+                && let Some(raced) = reply.raced.pop()
+            {
+                if !reply.raced.is_empty() || raced.pc != asleep.pc.0 {
+                    return Err(Stop::Skip("a thread that goes on in a race when it wakes behind it".to_owned()));
+                }
+                *reply = raced.reply; // It fell asleep in a race.
+            }
             self.came(task, asleep.pc, came)?;
         }
         Ok(())

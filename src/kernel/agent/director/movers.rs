@@ -35,6 +35,13 @@ fn skip(why: impl Into<String>) -> Stop {
 impl Director<'_> {
     /// Has the kernel move pages. It tries, leaves what it may not move, and never fails.
     pub(super) fn move_pages(&mut self, pc: Pc) -> Flow {
+        self.mover(pc)?;
+        let parts = self.program().code[pc.idx()].op.parts();
+        self.ended(pc, Ended::Ok, Reply::done(parts))
+    }
+
+    /// The same without a look at what came of it.
+    pub(super) fn mover(&mut self, pc: Pc) -> Flow {
         let op = self.program().code[pc.idx()].op;
         match op {
             Op::Drain => {} // Done after each line.
@@ -49,7 +56,7 @@ impl Director<'_> {
             Op::SplitFolio { area } => self.split_folio(area)?,
             op => return Err(skip(format!("`{}` is not realised", op.verb()))),
         }
-        self.ended(pc, Ended::Ok, Reply::done(op.parts()))
+        Ok(())
     }
 
     /// Advice from outside. What it fails with is what the kernel leaves as it is.
