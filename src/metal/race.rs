@@ -111,7 +111,7 @@ fn text(program: &Program, ran: &Ran, run: &Run) -> String {
             Ended::Event(name) => lines.push((pc, format!("{} event {name}", statement()))),
             Ended::Ok => {
                 let readings = run.observations.iter().filter(|observation| observation.pc == pc);
-                let readings: Vec<String> = readings.map(|observation| words::reading(&observation.value)).collect();
+                let readings: Vec<String> = readings.map(|observation| observation.value.to_string()).collect();
                 if !readings.is_empty() {
                     lines.push((pc, format!("{} {}", statement(), readings.join(", "))));
                 }
