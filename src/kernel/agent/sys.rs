@@ -302,18 +302,17 @@ pub fn advise_process(pidfd: BorrowedFd<'_>, at: Stretch, advice: i32) -> io::Re
     result(done).map(drop)
 }
 
-/// move_pages(2) of one page of another process to a node, whoever else maps it: its status, a node or an errno below 0.
+/// move_pages(2) of one page of another process to a node, whoever else maps it; without a node it stays and is only looked
+/// at. Its status: the node where it is, or an errno below 0.
 ///
 /// # Errors
 /// Of the call.
-pub fn move_page(pid: i32, page: Stretch, node: i32) -> io::Result<i32> {
+pub fn move_page(pid: i32, page: Stretch, node: Option<i32>) -> io::Result<i32> {
     const MPOL_MF_MOVE_ALL: c_int = 4;
     let (pages, mut status) = (page.pointer(), 0);
-    // SAFETY: one address and one node in, one status out.
-    let done = unsafe {
-        let (pages, node) = (&raw const pages, &raw const node);
-        libc::syscall(libc::SYS_move_pages, pid, 1, pages, node, &raw mut status, MPOL_MF_MOVE_ALL)
-    };
+    let to = node.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: one address and one node, or none, in; one status out.
+    let done = unsafe { libc::syscall(libc::SYS_move_pages, pid, 1, &raw const pages, to, &raw mut status, MPOL_MF_MOVE_ALL) };
     result(done).map(|_| status)
 }
 

@@ -118,8 +118,8 @@ impl Director<'_> {
         if let Some(nodes) = nodes().filter(|nodes| 1 < nodes.len()) {
             for page in area.pages() {
                 let page = self.inherited.plan.page(page);
-                let here = nodes.iter().position(|node| sys::move_page(pid, page, *node).is_ok_and(|at| at == *node));
-                let other = nodes.iter().cycle().nth(here.unwrap_or(0) + 1).copied().unwrap_or(0);
+                let here = sys::move_page(pid, page, None).ok();
+                let other = nodes.iter().copied().find(|node| Some(*node) != here);
                 let _ = sys::move_page(pid, page, other);
             }
             return Ok(());
