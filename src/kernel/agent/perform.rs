@@ -49,7 +49,7 @@ impl Act<'_> {
             Op::Mremap { from, to } => whole(from, sys::remap(plan.stretch(from), plan.stretch(to))),
             Op::Munmap { area } => whole(area, sys::unmap(plan.stretch(area))),
             Op::Mprotect { area, prot: to } => whole(area, sys::protect(plan.stretch(area), prot(to))),
-            Op::Madvise { area, advice } => whole(area, sys::advise(plan.stretch(area), number(advice))),
+            Op::Madvise { area, advice } => advised(area, advice, sys::advise(plan.stretch(area), number(advice))),
             Op::Name { area, .. } => Ok(Reply::done(area.len)),
             Op::Write { area, value } => Ok(self.each(area, |page| self.store(page, area.word, value).map(|()| None))),
             Op::Read { area } => Ok(self.each(area, |page| self.load(page, area.word).map(Some))),
@@ -333,6 +333,16 @@ impl Act<'_> {
 /// A call on a whole range: all of it or nothing.
 fn whole(area: Area, done: io::Result<()>) -> io::Result<Reply> {
     done.map(|()| Reply::done(area.len))
+}
+
+/// What is mapped was advised although the call fails since something is not (mm/madvise.c, `madvise_walk_vmas`); the two that
+/// populate stop there (`madvise_populate`).
+fn advised(area: Area, advice: Advice, done: io::Result<()>) -> io::Result<Reply> {
+    let walks = !matches!(advice, Advice::PopulateRead | Advice::PopulateWrite);
+    match done {
+        Err(error) if walks && error.raw_os_error() == Some(libc::ENOMEM) => Ok(Reply { done: area.len, ..failed(&error) }),
+        done => whole(area, done),
+    }
 }
 
 fn gone() -> Reply {

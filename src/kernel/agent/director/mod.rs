@@ -459,7 +459,8 @@ impl<'a> Director<'a> {
     /// Writes down how a line ended, and stops where nothing announced it.
     fn ended(&mut self, pc: Pc, ended: Ended, reply: Reply) -> Flow {
         let instr = self.program().code[pc.idx()];
-        if ended == Ended::Ok {
+        // Advice is taken where it can be, also by a call that fails.
+        if ended == Ended::Ok || matches!(instr.op, Op::Madvise { .. }) && 0 < reply.done {
             self.took_effect(instr.op, reply.pid, self.program().tasks[instr.task.idx()].proc())?;
             self.look_at_sizes(instr.op)?;
         }
