@@ -1,6 +1,7 @@
 //! The facade: text in, facts out. The command line, the editor and the browser ask here and nowhere deeper.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::check::promise::contradictions;
 use crate::check::report::{PolicyResult, Run, ScenarioReport, Verdict};
@@ -72,6 +73,15 @@ pub struct Options<'a> {
     pub steps: bool,
     /// With the decisions that kept others from going wrong.
     pub contrasts: bool,
+    /// Looked at before each run: once it is set no more are made, and what is known by then is the result.
+    pub stop: Option<&'a AtomicBool>,
+}
+
+impl Options<'_> {
+    /// Whether somebody asked to stop.
+    pub fn stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
 }
 
 impl FileReport {
@@ -132,7 +142,7 @@ pub fn run(source: Source, include: &mut Include, options: &Options<'_>) -> File
         Err(_) => return report, // Said by `unknown_policy`.
     };
     for scenario in lowered.scenarios {
-        if options.scenario.is_none_or(|name| name == scenario.name) && !asked.is_empty() {
+        if options.scenario.is_none_or(|name| name == scenario.name) && !asked.is_empty() && !options.stopped() {
             report.scenarios.push(judged(scenario, &all, &asked, options));
         }
     }
@@ -236,7 +246,8 @@ fn unjudged(scenario: Scenario, results: Vec<PolicyResult>) -> Judged {
 }
 
 fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: &Options<'_>) -> Judged {
-    let results = asked.iter().map(|index| {
+    let first_at_least = |(place, _): &(usize, &usize)| *place == 0 || !options.stopped();
+    let results = asked.iter().enumerate().take_while(first_at_least).map(|(_, index)| {
         let (name, policy) = &all[*index];
         let run = judge(&scenario, Under { policy, index: *index }, options.steps);
         let spoken_of = scenario.expects.iter().filter(|expect| expect.on.contains(index));
@@ -245,7 +256,7 @@ fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: 
     });
     let results = results.collect();
     let mut judged = unjudged(scenario, results);
-    if options.contrasts {
+    if options.contrasts && !options.stopped() {
         contrasts(&mut judged, all, asked);
     }
     judged

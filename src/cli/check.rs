@@ -1,7 +1,7 @@
 //! `cowl check`: mistakes, all of them, and nothing else.
 
 use super::args::{Check, CheckFormat, Emit};
-use super::report::{self, Told};
+use super::report::Told;
 use super::{Exit, Fail, Out, input};
 use crate::analysis::{self, FileReport, Judged};
 use crate::printer::listing;
@@ -12,14 +12,14 @@ pub fn check(args: &Check, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fai
     let short = args.format == CheckFormat::Short;
     let mut told = Told::default();
     for refused in &refused {
-        out.text(&report::refused(refused, short, &out.look))?;
+        out.text(&told.refused(refused, short, &out.look))?;
         exit.bad_input();
     }
     for file in asked {
         let source = match input::read(&file.path) {
             Ok(text) => input::source(&file.path, text),
             Err(refused) => {
-                out.text(&report::refused(&refused, short, &out.look))?;
+                out.text(&told.refused(&refused, short, &out.look))?;
                 exit.bad_input();
                 continue;
             }

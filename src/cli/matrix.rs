@@ -141,7 +141,8 @@ impl Told {
     ) -> Result<Column, Fail> {
         let policy = args.policy.clone().map_or_else(|| nearest(release), Ok)?;
         let names = [policy.clone()];
-        let options = Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false };
+        let options =
+            Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false, stop: None };
         let again =
             |file: &FileReport| analysis::run(file.sources.first().cloned().unwrap_or_default(), &mut input::used, &options);
         let files: Vec<_> = files.iter().map(again).collect();

@@ -74,7 +74,8 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
         None => nearest(&host.hello.release)?,
     };
     let names = [policy.clone()];
-    let options = Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false };
+    let options =
+        Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false, stop: None };
     let mut engine = Exit::default(); // What the engine came to is `cowl run`'s to say.
     let files = run::files(&args.inputs.files, &options, false, out, &mut engine)?.unwrap_or_default();
     if files.iter().any(FileReport::failed) {

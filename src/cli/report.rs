@@ -42,6 +42,13 @@ pub struct Told {
 }
 
 impl Told {
+    /// A path that gave no text: a file with a mistake.
+    pub fn refused(&mut self, refused: &Refused, short: bool, look: &Look) -> String {
+        self.files += 1;
+        self.errors += 1;
+        self::refused(refused, short, look)
+    }
+
     /// The mistakes of a file, in full or a line each.
     pub fn findings(&mut self, file: &FileReport, short: bool, look: &Look) -> String {
         self.files += 1;

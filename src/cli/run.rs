@@ -19,6 +19,7 @@ pub fn run(args: &Run, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
         scenario: args.scenario.as_deref(),
         steps: args.trace,
         contrasts: args.format == Format::Text,
+        stop: None,
     };
     let Some(files) = files(&args.inputs.files, &options, args.format == Format::Short, out, exit)? else { return Ok(()) };
     let releases = analysis::releases();
@@ -52,11 +53,12 @@ pub fn files(
         exit.bad_input();
     }
     let (stop, mut progress) = (Stop::listen(), Progress::new());
+    let asked_to_stop = stop.flag();
+    let options = &Options { stop: Some(&asked_to_stop), ..*options };
     let mut told = Told::default();
     let mut files = Vec::with_capacity(asked.len());
     for (done, file) in asked.iter().enumerate() {
         if stop.asked() {
-            exit.stopped();
             break;
         }
         progress.at(done, asked.len(), "files");
@@ -81,6 +83,11 @@ pub fn files(
         files.push(report);
     }
     progress.clear();
+    if stop.asked() {
+        exit.stopped();
+        report::complain("cowl::input::stopped: stopped by ctrl-C; what is shown was known by then\n");
+        return Ok((!files.is_empty()).then_some(files));
+    }
     unknown_names(&files, options)?;
     Ok((!files.is_empty()).then_some(files))
 }

@@ -1,7 +1,7 @@
 //! Files of every kind: a clear message, bounded memory, never a panic.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use super::{LEAK, cowl, cowl_on, cowl_reads, file, folder};
@@ -30,7 +30,7 @@ fn a_file_without_permission_says_so() {
         eprintln!("skipped: this user may read everything");
         return;
     }
-    cowl_on("check", &path, "").ends(2).says("permission denied");
+    cowl_on("check", &path, "").ends(2).says("permission denied").says("1 mistake");
 }
 
 #[test]
@@ -91,6 +91,53 @@ fn garbage_is_refused_in_bounded_memory_with_a_bounded_number_of_mistakes() {
         assert_eq!(said.0, Some(2), "{name}: {}", said.1);
         assert!(said.1.len() < 400_000, "{name}: {} bytes of messages", said.1.len());
     }
+}
+
+#[test]
+fn a_hundred_megabytes_of_garbage_are_refused_from_a_file_and_from_standard_input() {
+    const BYTES: usize = 100_000_000;
+    let sparse = file("garbage-100-mb", "");
+    fs::File::options().write(true).open(&sparse).and_then(|file| file.set_len(BYTES as u64)).expect("a file with a hole");
+    let (code, said) = limited(&format!("check {}", sparse.display()), 512 << 10);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("has no meaning here") && said.len() < 400_000, "{} bytes: {said:.2000}", said.len());
+    fs::remove_file(sparse).expect("an own file");
+
+    for (garbage, complaint) in [
+        (&b"\xfe\x00\xff scenario {"[..], "1 file, 0 scenarios: 1 mistake"),
+        (b"lorem ipsum; dolor { sit } ==\n", "901 more mistakes in this file"),
+    ] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {}; exec {} check - 2>&1", 512 << 10, env!("CARGO_BIN_EXE_cowl"))]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+        let mut stdin = child.stdin.take().expect("a pipe was asked for");
+        let piece = garbage.repeat(1 << 16);
+        let writer = std::thread::spawn(move || (0..BYTES.div_ceil(piece.len())).try_for_each(|_| stdin.write_all(&piece)));
+        let output = child.wait_with_output().expect("the built command ends");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(writer.join().is_ok_and(|written| written.is_ok()), "all of it is read before anything is said");
+        assert_eq!(output.status.code(), Some(2), "{said:.2000}");
+        assert!(said.contains(complaint) && said.len() < 400_000, "{} bytes: {said:.2000}", said.len());
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_long_run_with_what_is_known() {
+    let known = file("known", LEAK);
+    let mut command = super::command();
+    command.arg("run").arg(&known).arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the built command starts");
+    let mut stdin = child.stdin.take().expect("a pipe was asked for");
+    let body = "    p: write buf 1\n".repeat(9_000);
+    let long = format!("scenario takes-long {{\n    p: mmap buf 1 page\n{body}}}\n");
+    assert!(64 << 10 < long.len(), "more than a pipe holds, so that the first file is done when all is written");
+    stdin.write_all(long.as_bytes()).expect("the command reads its input");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal to an own child");
+    drop(stdin);
+    let said = super::Said::new(child.wait_with_output().expect("the built command ends")).ends(3);
+    let said = said.says("leak met").complains("stopped by ctrl-C");
+    assert!(!said.out.contains("takes-long"), "what had not begun is not run: {}", said.out);
 }
 
 #[test]
