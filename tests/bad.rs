@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cowl::check::promise::contradictions;
 use cowl::lower::{Included, lower};
 use cowl::syntax::parse;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, Report};
@@ -29,6 +30,12 @@ fn mistakes(path: &Path) -> Vec<String> {
             Some(used) => (&lowered.files[used].name, &lowered.files[used].text),
         };
         found.push((mistake.file, mistake.span.start, shown(mistake.error, name, text)));
+    }
+    for scenario in &lowered.scenarios {
+        for claim in contradictions(scenario).claims {
+            let at = claim.labels.first().map_or(0, |label| label.offset() as u32);
+            found.push((0, at, shown(claim, &name, &text)));
+        }
     }
     found.sort();
     found.into_iter().map(|(_, _, shown)| shown).collect()

@@ -89,6 +89,11 @@ fn contradicted(scenario: &Scenario, unmet: &Unmet) -> ContradictedClaim {
         (Promise::Bit { must: false }, _) => "the kernel may set the bit at any time, only a 1 after a store is promised: \
              name what is seen by `-> NAME`, then `assert NAME == …`"
             .to_owned(),
+        (_, 1) if program.code[..unmet.pc.idx()].iter().any(|instr| instr.race.is_some()) => {
+            "so it is in one order of the race: claim what every order gives, as in `== 1 or 2`, or name what is seen by \
+             `-> NAME`, then `assert NAME == …`"
+                .to_owned()
+        }
         (_, 1) => format!("write `== {promised}`, or name what is seen by `-> NAME`, then `assert NAME == …`"),
         _ => "only a load or a pin sees every store: name what is seen by `-> NAME`, then `assert NAME == …`".to_owned(),
     };
