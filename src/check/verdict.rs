@@ -58,7 +58,7 @@ pub fn text(expect: &Expect) -> String {
     }
 }
 
-/// One schedule of a race can refute that something comes in each of its orders, and proves nothing. A scenario without a
+/// One schedule of a race can refute that something comes in each of its orders, or in none, and proves nothing. A scenario without a
 /// race has one order, of which nothing can come in some but not in each.
 fn met(expect: &Expect, run: &Run) -> Met {
     let Verdict::Came(verdict) = &run.verdict else { return Met::NotJudged };
@@ -69,8 +69,8 @@ fn met(expect: &Expect, run: &Run) -> Met {
     match (run.one_schedule, expect.frequency, came) {
         (false, Frequency::Always, true) | (false, Frequency::Never, false) => Met::Yes,
         (false, Frequency::Always, false) | (false, Frequency::Never, true) | (false, Frequency::Sometimes, _) => Met::No,
-        (true, Frequency::Always, false) => Met::No,
-        (true, Frequency::Always, true) | (true, Frequency::Sometimes | Frequency::Never, _) => Met::NotJudged,
+        (true, Frequency::Always, false) | (true, Frequency::Never, true) => Met::No,
+        (true, Frequency::Always, true) | (true, Frequency::Never, false) | (true, Frequency::Sometimes, _) => Met::NotJudged,
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn one_schedule_of_a_race_refutes_always_and_settles_nothing_else() {
+    fn one_schedule_of_a_race_refutes_always_and_never_and_settles_nothing_else() {
         use {Frequency::*, Met::*};
         let leaked = |frequency, outcome, one_schedule| {
             let expect = Expect { frequency, outcome, on: Vec::new(), reason: "why".to_owned(), span: Span::default() };
@@ -161,7 +161,7 @@ mod tests {
             [(Outcome::Leak, false), (Outcome::Ok, false), (Outcome::Leak, true), (Outcome::Ok, true)]
                 .map(|(outcome, one_schedule)| leaked(frequency, outcome, one_schedule))
         });
-        assert_eq!(table, [[Yes, No, NotJudged, No], [No, No, NotJudged, NotJudged], [No, Yes, NotJudged, NotJudged]]);
+        assert_eq!(table, [[Yes, No, NotJudged, No], [No, No, NotJudged, NotJudged], [No, Yes, No, NotJudged]]);
         assert_eq!([Outcome::Copies(2), Outcome::Copies(1)].map(|copies| leaked(Always, copies, false)), [Yes, No]);
     }
 
