@@ -51,6 +51,12 @@ const I10: Invariant = Invariant {
     says: "the zero page is never writable and holds zeros",
     source: "mm/memory.c do_wp_page: vm_normal_page knows no zero page, so a write copies",
 };
+const I12: Invariant = Invariant {
+    number: 12,
+    id: "I12",
+    says: "a merged page is never writable, nor pinned where pins ask for a page of one's own",
+    source: "mm/ksm.c write_protect_page; mm/gup.c gup_must_unshare (a7f226604170)",
+};
 const I13: Invariant = Invariant {
     number: 13,
     id: "I13",
@@ -95,7 +101,7 @@ const I26: Invariant = Invariant {
 };
 
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I13, I14, I15, I20, I22, I23, I26];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I12, I13, I14, I15, I20, I22, I23, I26];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -236,6 +242,9 @@ impl Books {
                 return Broken::of(7, pfn.idx());
             }
             let pinned = st.folio(pfn).is_anon() && 0 < count.kept_pins && 0 < maps;
+            if self.pins_ask_for_bit && pinned && st.folio(pfn).flags.contains(FolioFlags::KSM) {
+                return Broken::of(12, pfn.idx());
+            }
             if self.pins_ask_for_bit && pinned && !st.is_exclusive(pfn) {
                 return Broken::of(8, pfn.idx());
             }
@@ -265,6 +274,9 @@ impl Books {
             Target::Migration(_) => return None, // I22
             Target::Zero => return Broken::at(10, proc, vpn),
             Target::Page(pfn) => {
+                if st.folio(pfn).flags.contains(FolioFlags::KSM) {
+                    return Broken::at(12, proc, vpn);
+                }
                 let unmarked = self.has_bit && !st.is_exclusive(pfn);
                 let maps = counts[pfn.idx()].maps + counts[st.head(pfn).idx()].entire;
                 if st.folio(pfn).is_anon() && (unmarked || 1 < maps) {

@@ -48,7 +48,7 @@ fn clean<B: Size>(st: &State<B>, slot: usize) -> Option<Broken> {
 
 /// Somebody who may store to the page has it in hand, and is to say so when he lets go.
 fn is_held<B: Size>(st: &State<B>, page: Pfn<B::Number>) -> bool {
-    let moves = |at: At| matches!(at, At::Reclaim(_) | At::Share(..));
+    let moves = |at: At| matches!(at, At::Reclaim(_) | At::Migrate(_) | At::Ksm(_) | At::Share(..));
     let holds = |task: &Task<B::Number>| task.grab.0 == Target::Page(page) && !moves(task.at);
     st.held().contains(&Target::Page(page)) || st.tasks().iter().any(holds)
 }

@@ -76,3 +76,18 @@ pub(super) fn advise_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advic
     }
     committed
 }
+
+/// MADV_MERGEABLE: ksmd may merge pages of private memory; of other memory the advice is ignored.
+///
+/// Source: mm/ksm.c `ksm_madvise`.
+pub(super) fn advise_merge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let area = cx.area();
+    if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
+        return Progress::Blocked;
+    }
+    for vpn in area.pages() {
+        let vma = &mut cx.st.slot_mut(area.proc, vpn).vma;
+        vma.flags.set(VmaFlags::MERGEABLE, vma.flags.contains(VmaFlags::MERGEABLE) || vma.is_cow());
+    }
+    cx.commit_range()
+}

@@ -10,6 +10,7 @@ mod fault;
 mod force;
 mod fork;
 mod gup;
+mod ksm;
 mod map;
 mod migrate;
 mod prot;

@@ -376,7 +376,8 @@ fn clear_soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: 
         let keep = cx.policy.defects.has(Defect::ClearRefsForgetsWp);
         let flags = &mut cx.st.slot_mut(proc, vpn).pte.flags;
         flags.remove(PteFlags::SOFT_DIRTY);
-        if !keep {
+        // A migration entry keeps its kind: it comes back writable, and the next store goes unnoticed.
+        if !keep && !matches!(target, Target::Migration(_)) {
             flags.remove(PteFlags::WRITE);
         }
     }

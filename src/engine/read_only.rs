@@ -5,7 +5,7 @@ use strum::IntoStaticStr;
 use super::gup::Want;
 use super::{Cx, Ruling};
 use crate::policy::{GupRo, GupRoLtNonanon, Policy};
-use crate::state::Target;
+use crate::state::{FolioFlags, Target};
 use crate::trace::Sink;
 use crate::types::Size;
 
@@ -19,6 +19,8 @@ pub struct RoFacts {
     pub anon: bool,
     pub mapcount: u32,
     pub exclusive: bool,
+    /// Merged by ksmd.
+    pub ksm: bool,
 }
 
 /// What GUP does.
@@ -40,7 +42,7 @@ pub fn decide_gup_ro(knob: GupRo, page: &RoFacts) -> Answer {
     match knob {
         GupRo::Plain => Answer::Take,
         GupRo::ForcedCow => Answer::AsWrite,
-        GupRo::UnshareMapcount if page.anon && 1 < page.mapcount => Answer::Unshare,
+        GupRo::UnshareMapcount if page.anon && !page.ksm && 1 < page.mapcount => Answer::Unshare,
         GupRo::UnshareMapcount => Answer::Take,
         GupRo::UnshareExcl if page.pin && page.anon && !page.exclusive => Answer::Unshare,
         GupRo::UnshareExcl => Answer::Take,
@@ -60,12 +62,14 @@ pub fn decide_gup_ro_lt_nonanon(knob: GupRoLtNonanon, page: &RoFacts) -> Answer 
 /// Both knobs asked about what a pte points to; recorded.
 pub(super) fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, target: Target<B::Number>) -> Answer {
     let page = target.pfn().map(|pfn| (cx.st.folio(pfn).is_anon(), cx.st.mapcount(pfn), cx.st.is_exclusive(pfn)));
+    let ksm = target.pfn().is_some_and(|pfn| cx.st.folio(pfn).flags.contains(FolioFlags::KSM));
     let facts = RoFacts {
         pin: want.pin,
         longterm: want.longterm,
         anon: page.is_some_and(|(anon, _, _)| anon),
         mapcount: page.map_or(0, |(_, mapcount, _)| mapcount),
         exclusive: page.is_some_and(|(_, _, exclusive)| exclusive),
+        ksm,
     };
     let (first, second) = (cx.policy.gup_ro, cx.policy.gup_ro_lt_nonanon);
     let (answer, rule, knob, value) = match decide_gup_ro(first, &facts) {
@@ -94,12 +98,12 @@ pub(super) fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, targe
 
 /// Whether a reading reference counts as a writing one before anything is mapped.
 pub(super) fn counts_as_write<B: Size, S: Sink>(cx: &Cx<'_, B, S>, want: &Want) -> bool {
-    let nothing = RoFacts { pin: want.pin, longterm: want.longterm, anon: false, mapcount: 0, exclusive: false };
+    let nothing = RoFacts { pin: want.pin, longterm: want.longterm, anon: false, mapcount: 0, exclusive: false, ksm: false };
     !want.write && decide_gup_ro(cx.policy.gup_ro, &nothing) == Answer::AsWrite
 }
 
 /// Whether a pin makes sure that an anonymous page is marked exclusive before it takes it.
 pub fn pins_ask_for_exclusive(policy: &Policy) -> bool {
-    let shared = RoFacts { pin: true, longterm: false, anon: true, mapcount: 1, exclusive: false };
+    let shared = RoFacts { pin: true, longterm: false, anon: true, mapcount: 1, exclusive: false, ksm: false };
     decide_gup_ro(policy.gup_ro, &shared) == Answer::Unshare
 }

@@ -4,7 +4,7 @@
 //! Source: mm/rmap.c `try_to_unmap_one`, `try_to_migrate_one`; mm/ksm.c `write_protect_page`; include/linux/rmap.h
 //! `folio_try_share_anon_rmap_pte`, whose comment orders these steps against mm/gup.c.
 
-use super::{Cx, Progress, exclusive, migrate, reclaim};
+use super::{Cx, Progress, exclusive, ksm, migrate, reclaim};
 use crate::ir::Op;
 use crate::policy::Defect;
 use crate::state::{At, FolioFlags, Pfn, Pte, PteFlags, ShareAt, Target};
@@ -16,12 +16,14 @@ use crate::types::{ProcId, Size, Vpn};
 enum Mover {
     Reclaim,
     Migration,
+    Ksm,
 }
 
 fn mover(op: Op) -> Mover {
     match op {
         Op::Pageout { .. } | Op::Madvise { .. } => Mover::Reclaim,
         Op::Migrate { .. } => Mover::Migration,
+        Op::KsmMerge { .. } => Mover::Ksm,
         other => panic!("cowl bug: {other:?} takes no page out of a page table"),
     }
 }
@@ -60,6 +62,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             let may = match mover(cx.op()) {
                 Mover::Reclaim => reclaim::may_unmap(cx, proc, vpn, page),
                 Mover::Migration => migrate::may_unmap(cx, proc, vpn, page),
+                Mover::Ksm => ksm::may_protect(cx, proc, vpn, page),
             };
             if may {
                 return cx.goto(At::Share(place, ShareAt::ClearBit));
@@ -69,6 +72,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             match mover(cx.op()) {
                 Mover::Reclaim => reclaim::keep(cx),
                 Mover::Migration => migrate::give_up(cx),
+                Mover::Ksm => ksm::give_up(cx),
             }
         }
         ShareAt::ClearBit => {
@@ -82,9 +86,12 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             let (entry, next) = match mover(cx.op()) {
                 Mover::Reclaim => reclaim::entry(cx, page, seen),
                 Mover::Migration => migrate::entry(cx, page, seen),
+                Mover::Ksm => ksm::protected(cx, proc, vpn, seen),
             };
-            cx.st.remove_rmap_pte(proc, page);
-            cx.st.put(page);
+            if !entry.is_present() {
+                cx.st.remove_rmap_pte(proc, page);
+                cx.st.put(page);
+            }
             end(cx, proc, vpn, entry);
             cx.goto(next)
         }

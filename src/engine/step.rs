@@ -1,4 +1,4 @@
-use super::{Cx, Progress, access, fault, fork, gup, map, migrate, prot, reclaim, swap, through, transient, zap};
+use super::{Cx, Progress, access, fault, fork, gup, ksm, map, migrate, prot, reclaim, swap, through, transient, zap};
 use crate::ir::{Advice, Area, Backing, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
 use crate::state::{At, Fault, Task, TaskFlags};
@@ -34,7 +34,7 @@ pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     };
     match progress {
         // Nobody else can tell the end of an instruction from its last effect, so they are one step.
-        Progress::Committed { page, len, seen, .. } if cx.me().at == At::Finish => {
+        Progress::Committed { page, len, seen, .. } if cx.me().at == At::Finish && !has_hole(cx) => {
             let ended = finish(cx);
             *cx.me_mut() = Task::default();
             debug_assert!(ended == Progress::Finished, "cowl bug: an instruction that had all its effects fails");
@@ -57,8 +57,13 @@ fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         return Progress::Finished;
     }
     cx.read_unlock(area.proc);
-    let has_hole = |cx: &Cx<'_, B, S>| area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn));
-    if matches!(op, Op::Madvise { .. }) && has_hole(cx) { Progress::Failed(Failure::ENOMEM) } else { Progress::Finished }
+    if has_hole(cx) { Progress::Failed(Failure::ENOMEM) } else { Progress::Finished }
+}
+
+/// madvise does what it can, and fails at its end where something of the range was not mapped.
+fn has_hole<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    let Op::Madvise { area, .. } = cx.op() else { return false };
+    area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn))
 }
 
 fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
@@ -103,7 +108,9 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::Swapin { .. } => swap::swapin(cx),
         Op::Migrate { .. } => migrate::step(cx),
         Op::Swapoff => not_modelled(),
-        Op::KsmMerge { .. } | Op::KsmUnmerge { .. } | Op::SplitPmd { .. } | Op::SplitFolio { .. } => not_modelled(),
+        Op::KsmMerge { a, b } => ksm::merge(cx, a, b),
+        Op::KsmUnmerge { .. } => ksm::unmerge(cx),
+        Op::SplitPmd { .. } | Op::SplitFolio { .. } => not_modelled(),
         Op::Collapse { .. } | Op::NumaHint { .. } => not_modelled(),
     }
 }
@@ -135,7 +142,9 @@ fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress 
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => map::advise_fork(cx, advice),
         Advice::Pageout => reclaim::step(cx),
         Advice::Free | Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),
-        Advice::Mergeable | Advice::Unmergeable | Advice::GuardInstall | Advice::GuardRemove => not_modelled(),
+        Advice::Mergeable => map::advise_merge(cx),
+        Advice::Unmergeable => ksm::unmerge(cx),
+        Advice::GuardInstall | Advice::GuardRemove => not_modelled(),
     }
 }
 

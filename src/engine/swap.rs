@@ -76,6 +76,7 @@ pub fn decide_swapin(knob: ReuseSwapin, page: &SwapinFacts) -> Swapin {
     let uncache = page.swapcached && page.last_entry && (page.eager || alone);
     let last_ref = page.refcount == if uncache { 1 + page.pages } else { 1 };
     let (own, uncache, why) = match knob {
+        ReuseSwapin::MapSwap | ReuseSwapin::DerivedBit if page.ksm => (false, uncache && page.eager, Merged),
         ReuseSwapin::MapSwap if !page.write => (false, uncache && page.eager, Reading),
         ReuseSwapin::MapSwap if page.users <= 1 && !page.unstable => (true, page.swapcached && page.last_entry, LastUser),
         ReuseSwapin::MapSwap => (false, uncache && page.eager, OtherUsers),

@@ -86,12 +86,13 @@ fn the_lru_batch_is_drained_where_it_may_be_the_only_other_reference_and_by_thos
 }
 
 fn ro_facts() -> impl Iterator<Item = RoFacts> {
-    (0..16u8).flat_map(|bits| {
+    (0..32u8).flat_map(|bits| {
         (0..=3).map(move |mapcount| RoFacts {
             pin: bits & 1 != 0,
             longterm: bits & 2 != 0,
             anon: bits & 4 != 0,
             exclusive: bits & 8 != 0,
+            ksm: bits & 16 != 0,
             mapcount,
         })
     })
@@ -104,7 +105,7 @@ fn what_a_read_only_reference_asks_for_first() {
         assert_eq!(decide_gup_ro(GupRo::Plain, &page), Answer::Take, "{page:?}");
         assert_eq!(decide_gup_ro(GupRo::ForcedCow, &page), Answer::AsWrite, "{page:?}");
         assert_eq!(decide_gup_ro(GupRo::UnshareExcl, &page) == Answer::Unshare, page.pin && !owned, "{page:?}");
-        let mapped_twice = page.anon && 2 <= page.mapcount;
+        let mapped_twice = page.anon && 2 <= page.mapcount && !page.ksm;
         assert_eq!(decide_gup_ro(GupRo::UnshareMapcount, &page) == Answer::Unshare, mapped_twice, "{page:?}");
         for knob in [GupRo::UnshareExcl, GupRo::UnshareMapcount] {
             assert_ne!(decide_gup_ro(knob, &page), Answer::AsWrite, "{page:?}");

@@ -3,7 +3,7 @@
 use super::{Cx, Progress, frame_number, gup};
 use crate::ir::{Op, RefArea};
 use crate::observe::Seen;
-use crate::state::{At, Target};
+use crate::state::{At, FolioFlags, Target};
 use crate::trace::{Sink, What};
 use crate::types::{Failure, Size, ValueId};
 
@@ -52,6 +52,8 @@ fn page_of<B: Size, S: Sink>(cx: &Cx<'_, B, S>, held: RefArea) -> Target<B::Numb
 fn store<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>, value: ValueId) -> Seen {
     cx.st.store(target, cx.word(), value);
     if let Some(pfn) = target.pfn() {
+        // Who lets something write to pages says so: bio_set_pages_dirty, access_remote_vm, process_vm_rw.
+        cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
         cx.emit("store through a reference", |_| What::Stored { frame: frame_number(pfn) });
     }
     Seen::Nothing

@@ -2,7 +2,7 @@
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, fault, swap, transient};
+use super::{Cx, Progress, Ruling, fault, ksm, swap, transient};
 use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
@@ -55,6 +55,8 @@ pub enum Why {
     OtherRefs,
     #[strum(serialize = "it is marked exclusive")]
     Exclusive,
+    #[strum(serialize = "it is merged")]
+    Merged,
     #[strum(serialize = "somebody else has its lock")]
     Locked,
     #[strum(serialize = "it is being written to a device that must not see it change")]
@@ -127,6 +129,7 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
         Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard => unreachable!("cowl bug: no page is there"),
         Target::Page(pfn) => match decide(cx, pfn) {
             Verdict::Reuse(_) => {
+                cx.st.folio_mut(pfn).flags.remove(FolioFlags::KSM);
                 fault::mark_proven(cx, pfn);
                 reuse(cx, kind)
             }
@@ -150,10 +153,13 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
 
 fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdict {
     let facts = facts(cx, pfn);
-    let knob = cx.policy.reuse_small;
-    let verdict = match cx.policy.defects.has(Defect::ReuseShared) {
-        true => Verdict::Reuse(Why::Defect),
-        false => decide_small(knob, &facts),
+    let (small, merged) = (cx.policy.reuse_small, cx.policy.reuse_ksm);
+    let (verdict, rule, knob, value) = match cx.st.folio(pfn).flags.contains(FolioFlags::KSM) {
+        _ if cx.policy.defects.has(Defect::ReuseShared) => {
+            (Verdict::Reuse(Why::Defect), "wp::decide_small", "reuse_small", small.into())
+        }
+        true => (ksm::decide_reuse(merged, &facts), "ksm::decide_reuse", "reuse_ksm", merged.into()),
+        false => (decide_small(small, &facts), "wp::decide_small", "reuse_small", small.into()),
     };
     let (said, reason) = match verdict {
         Verdict::Reuse(why) => ("reuse", why.into()),
@@ -170,14 +176,7 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdi
         ("swapcached", facts.swapcached.into()),
     ];
     let (proc, vpn) = (cx.proc(), cx.vpn());
-    let ruling = Ruling {
-        rule: "wp::decide_small",
-        knob: "reuse_small",
-        value: knob.into(),
-        verdict: said,
-        reason,
-        operands: &operands,
-    };
+    let ruling = Ruling { rule, knob, value, verdict: said, reason, operands: &operands };
     cx.decided(proc, vpn, Target::Page(pfn), ruling);
     verdict
 }

@@ -38,8 +38,6 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::UffdContinue { .. } => Some("`uffd continue`"),
         Op::UffdMove { .. } => Some("`uffd move`"),
         Op::Swapoff => Some("`swapoff`"),
-        Op::KsmMerge { .. } => Some("`ksm_merge`"),
-        Op::KsmUnmerge { .. } => Some("`ksm_unmerge`"),
         Op::SplitPmd { .. } => Some("`split_pmd`"),
         Op::SplitFolio { .. } => Some("`split_folio`"),
         Op::Collapse { .. } => Some("`collapse`"),
@@ -48,7 +46,7 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
         Op::DirectRead { .. } | Op::DirectWrite { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Put { .. } => None,
-        Op::Pageout { .. } | Op::Swapin { .. } | Op::Migrate { .. } => None,
+        Op::Pageout { .. } | Op::Swapin { .. } | Op::Migrate { .. } | Op::KsmMerge { .. } | Op::KsmUnmerge { .. } => None,
         Op::Pin { .. } | Op::Unpin { .. } | Op::UffdWp { .. } | Op::UffdUnwp { .. } => None,
         Op::Peek { .. } | Op::Dma { .. } | Op::Hold { .. } | Op::Drop { .. } | Op::LruAdd { .. } | Op::Drain => None,
     }
@@ -68,14 +66,17 @@ fn mapping(program: &Program, kind: MemKind, backing: Backing) -> Option<&'stati
 
 fn madvise(advice: Advice) -> Option<&'static str> {
     match advice {
-        Advice::Dontneed | Advice::Pageout | Advice::PopulateRead | Advice::PopulateWrite => None,
+        Advice::Mergeable
+        | Advice::Unmergeable
+        | Advice::Dontneed
+        | Advice::Pageout
+        | Advice::PopulateRead
+        | Advice::PopulateWrite => None,
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => None,
         Advice::Free => Some("`madvise free`"),
         Advice::Hugepage => Some("`madvise hugepage`"),
         Advice::Nohugepage => Some("`madvise nohugepage`"),
         Advice::Collapse => Some("`madvise collapse`"),
-        Advice::Mergeable => Some("`madvise mergeable`"),
-        Advice::Unmergeable => Some("`madvise unmergeable`"),
         Advice::GuardInstall => Some("`madvise guard_install`"),
         Advice::GuardRemove => Some("`madvise guard_remove`"),
     }

@@ -100,7 +100,7 @@ answer! {
 }
 
 answer! {
-    /// K6. May a write fault keep a KSM page? Home: not built yet.
+    /// K6. May a write fault keep a KSM page? Home: `engine::ksm::decide_reuse`.
     ReuseKsm {
         /// No: it is copied.
         Never,
@@ -351,7 +351,7 @@ answer! {
 }
 
 answer! {
-    /// K25. What must hold before KSM may write-protect a page for merging? Home: not built yet.
+    /// K25. What must hold before KSM may write-protect a page for merging? Home: `engine::ksm::decide_protect`.
     KsmWp {
         /// No references but its mappings and the swapcache, seen after the pte was cleared and flushed.
         Refcheck,
@@ -362,7 +362,7 @@ answer! {
 }
 
 answer! {
-    /// K26. Which fault gives a KSM page back as a page of its own? Home: not built yet.
+    /// K26. Which fault gives a KSM page back as a page of its own? Home: `engine::ksm::decide_unmerge`.
     KsmUnmergeFault {
         /// A write fault, which uffd-wp may stop.
         Write,

@@ -44,6 +44,8 @@ pub enum At {
     Reclaim(ReclaimAt),
     /// Migrating the folio in `Task::grab`.
     Migrate(MigrateAt),
+    /// Merging two pages, of which one may be in `Task::grab`.
+    Ksm(KsmAt),
     /// Copying page tables; the page of the address space.
     Fork(Vpn, ForkAt),
     /// Unmapping all; the page of the address space.
@@ -128,6 +130,19 @@ pub enum MigrateAt {
     /// About to look for the next migration entry and to make it a pte again: of the folio in `Task::seen`, which the task
     /// holds too, or of the old one where there is none.
     Restore,
+}
+
+/// Where merging two pages stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KsmAt {
+    /// About to look which of the two is to become, or to be replaced by, a merged page.
+    Pick,
+    /// About to lock one of them, the second where `second`, and to write-protect its pte.
+    Lock { second: bool },
+    /// It is write-protected and locked: about to make it a merged page, or to map the merged one in its place.
+    Merge { second: bool },
+    /// The second could not be merged: about to give the first back as a page of its own.
+    Break,
 }
 
 /// Why a fault was taken.
