@@ -69,7 +69,7 @@ pub(super) fn merge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, a: Area, b: Area) -
         At::Share(place, at) => share::step(cx, place, at),
         At::Ksm(KsmAt::Lock { second }) => lock(cx, second),
         At::Ksm(KsmAt::Merge { second }) => merge_side(cx, second),
-        At::Ksm(KsmAt::Break) => break_first(cx),
+        At::Ksm(KsmAt::Break) => break_second(cx),
         At::Ksm(KsmAt::Pick) => pick(cx),
         _ => {
             transient::drain_batch(cx);
@@ -91,36 +91,36 @@ fn candidate<B: Size, S: Sink>(cx: &Cx<'_, B, S>, second: bool) -> Option<Pfn<B:
     (folio.is_anon() && !folio.is_large() && !folio.flags.intersects(FolioFlags::DEVICE | FolioFlags::HUGETLB)).then_some(page)
 }
 
-/// What takes the place of a page: a merged one with the same contents, or the zero page.
+/// What takes the place of a page: the zero page for zeros (`use_zero_pages` is on), else a merged one with the same contents.
 fn replacement<B: Size, S: Sink>(cx: &Cx<'_, B, S>, second: bool) -> Option<Target<B::Number>> {
     let page = candidate(cx, second)?;
-    let (proc, vpn) = side(cx, !second);
-    let other = cx.st.pte(proc, vpn).target;
-    let merged = match other {
-        Target::Zero => true, // use_zero_pages
-        _ => candidate(cx, !second).is_some_and(|other| other != page && is_merged(cx, other)),
-    };
-    (merged && cx.st.words(other) == cx.st.page(page).words).then_some(other)
+    let words = cx.st.page(page).words;
+    if words == B::Words::default() {
+        return Some(Target::Zero);
+    }
+    let other = candidate(cx, !second).filter(|other| *other != page && is_merged(cx, *other))?;
+    (cx.st.page(other).words == words).then_some(Target::Page(other))
 }
 
 fn is_merged<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> bool {
     cx.st.folio(page).flags.contains(FolioFlags::KSM)
 }
 
-/// Decides what is next: to replace one of them, to make the first a merged page, or nothing.
+/// Decides what is next: to replace one of them, to make the second a merged page, or nothing. ksmd comes to the second later,
+/// finds the first equal, and keeps the one that it has just come to.
 fn pick<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let by_page = |second| candidate(cx, second);
     let equal = match (by_page(false), by_page(true)) {
         (Some(a), Some(b)) => a != b && cx.st.page(a).words == cx.st.page(b).words && !is_merged(cx, a) && !is_merged(cx, b),
         _ => false,
     };
-    let replaced = [true, false].into_iter().find(|second| {
+    let replaced = [false, true].into_iter().find(|second| {
         let unmerged = candidate(cx, *second).is_some_and(|page| !is_merged(cx, page));
         unmerged && replacement(cx, *second).is_some()
     });
     match replaced {
         Some(second) => cx.goto(At::Ksm(KsmAt::Lock { second })),
-        None if equal => cx.goto(At::Ksm(KsmAt::Lock { second: false })),
+        None if equal => cx.goto(At::Ksm(KsmAt::Lock { second: true })),
         None => cx.commit_page(Seen::Nothing),
     }
 }
@@ -208,7 +208,7 @@ fn merge_side<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, second: bool) -> Progress
             replace(cx, proc, vpn, page, target);
             end(cx, second, true)
         }
-        None if same && !second => {
+        None if same && second => {
             cx.st.folio_mut(page).flags.insert(FolioFlags::KSM | FolioFlags::DIRTY);
             if exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Shared) == exclusive::Change::Clear {
                 cx.st.set_exclusive(page, false); // A derived bit stayed when the pte was cleared.
@@ -233,8 +233,7 @@ fn replace<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, page
     cx.st.put(page);
 }
 
-/// Gives the locks back. After success the other one is looked at; where the second failed, the first is a page of its own
-/// again.
+/// Gives the locks back. After success the other one is looked at.
 fn end<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, second: bool, merged: bool) -> Progress {
     let (target, _) = std::mem::take(&mut cx.me_mut().grab);
     cx.me_mut().flags.remove(TaskFlags::LOCKS_FOLIO);
@@ -243,22 +242,18 @@ fn end<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, second: bool, merged: bool) -> P
     }
     let (proc, _) = side(cx, second);
     cx.read_unlock(proc);
-    match (merged, second) {
-        (true, false) => cx.goto(At::Ksm(KsmAt::Pick)),
-        (false, true) => cx.goto(At::Ksm(KsmAt::Break)),
-        (true, true) | (false, false) => cx.commit_page(Seen::Nothing),
-    }
+    cx.goto(At::Ksm(if merged { KsmAt::Pick } else { KsmAt::Break }))
 }
 
-/// Without a partner the first is given back, if nobody else has it merged.
+/// Without a partner the second is given back, if nobody else has it merged.
 ///
 /// Source: mm/ksm.c `break_cow`.
-fn break_first<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let page = candidate(cx, false).filter(|page| is_merged(cx, *page) && cx.st.mapcount(*page) == 1);
+fn break_second<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    let page = candidate(cx, true).filter(|page| is_merged(cx, *page) && cx.st.mapcount(*page) == 1);
     if page.is_some() {
         return unmerge(cx);
     }
-    let (proc, _) = side(cx, false);
+    let (proc, _) = side(cx, true);
     cx.read_unlock(proc);
     cx.commit_page(Seen::Nothing)
 }

@@ -34,7 +34,7 @@ pub use step::{lacking, start, step};
 use crate::ir::{Area, Op, Program};
 use crate::observe::{Seen, Words};
 use crate::policy::Policy;
-use crate::state::{At, Fault, MmapLock, Pfn, Slot, State, Target, Task, TaskFlags};
+use crate::state::{At, Fault, KsmAt, MmapLock, Pfn, Slot, State, Target, Task, TaskFlags};
 use crate::trace::{Decision, Event, Row, Sink, What};
 use crate::types::{Event as UffdEvent, Failure, Number, ProcId, Size, TaskId, Vpn, WordId};
 
@@ -83,7 +83,12 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
     /// A step of this task, on this state.
     pub fn new(policy: &'a Policy, program: &'a Program, st: &'a mut State<B>, task: TaskId, sink: &'a mut S) -> Self {
         let op = program.code.get(st.task(task).pc.idx()).map_or(Op::Drain, |instr| instr.op);
-        Self { policy, program, st, task, sink, op, area: op.area() }
+        // ksmd gives up the second of two pages by a fault at its address.
+        let area = match (op, st.task(task).at) {
+            (Op::KsmMerge { b, .. }, At::Ksm(KsmAt::Break)) => Some(b),
+            _ => op.area(),
+        };
+        Self { policy, program, st, task, sink, op, area }
     }
 
     fn me(&self) -> &Task<B::Number> {

@@ -141,7 +141,7 @@ pub enum KsmAt {
     Lock { second: bool },
     /// It is write-protected and locked: about to make it a merged page, or to map the merged one in its place.
     Merge { second: bool },
-    /// The second could not be merged: about to give the first back as a page of its own.
+    /// One of them could not be merged: about to give the second back as a page of its own, if it is merged with nobody.
     Break,
 }
 

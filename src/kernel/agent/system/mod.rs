@@ -129,6 +129,7 @@ pub(super) fn needs(plan: &Plan) -> Vec<Change> {
     if program.code.iter().any(|instr| matches!(instr.op, Op::KsmMerge { .. })) {
         needs.push(write(format!("{KSM}/sleep_millisecs"), "0"));
         needs.push(write(format!("{KSM}/pages_to_scan"), "1000"));
+        needs.push(write(format!("{KSM}/use_zero_pages"), "1")); // As in the model.
         // It passes over pages that were not merged a few times.
         needs.push(Change::Write { path: format!("{KSM}/smart_scan"), text: "0".to_owned(), optional: true });
     }
