@@ -97,6 +97,12 @@ fn fmt_rewrites_in_place_prints_standard_input_and_with_check_only_lists() {
 }
 
 #[test]
+fn the_corpus_stands_in_canonical_layout() {
+    let said = cowl("fmt --check corpus");
+    assert_eq!(said.code, Some(0), "`cowl fmt corpus` lays these out: {}", said.out);
+}
+
+#[test]
 fn explain_tells_what_changed_and_why() {
     let path = file("explained", LEAK);
     let said = cowl_on("explain", &path, "--policy linux-5.7").ends(0);
