@@ -1,5 +1,6 @@
 //! What a program that went wrong shows: a violation with its signature, and a text that anybody can run.
 
+use super::exec::{self, Look};
 use crate::check::report::{Reading, Run, Verdict, Violation};
 use crate::check::{Under, judge};
 use crate::generate::{self, Manner};
@@ -7,7 +8,7 @@ use crate::ir::{Actor, Ending, Instr, Op, Outcome, Program, Scenario, Verb};
 use crate::lower::is_modelled;
 use crate::policy::Policy;
 use crate::run::{End, Watch, World, drive};
-use crate::types::{Pc, ProcId, Small, Span};
+use crate::types::{Large, Pc, ProcId, Size, Small, Span};
 
 /// Who did it, as seen by the actor that shows it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, strum::Display)]
@@ -183,8 +184,14 @@ fn relation(program: &Program, victim: &Instr, culprit: Option<Pc>) -> Relation 
 /// The program with its lines ending as they do under this policy, as far as that is no violation; lines that cannot start are
 /// left out.
 pub fn announced(program: &Program, policy: &Policy) -> Program {
-    let mut ends = Ends { ends: vec![None; program.code.len()] };
-    drive(&mut World::<Small, ()>::new(program, policy, ()), &mut ends);
+    // What comes behind the first thing that is wrong may be anything, our own checks of it included.
+    let small = program.exceeds::<Small>().is_none();
+    let wrong = if small { exec::run(program, policy, Look::Operations, &mut ()).wrong } else { None };
+    let mut ends = Ends { ends: vec![None; program.code.len()], last: wrong.map(|wrong| wrong.pc()) };
+    match small {
+        true => drive(&mut World::<Small, ()>::new(program, policy, ()), &mut ends),
+        false => drive(&mut World::<Large, ()>::new(program, policy, ()), &mut ends),
+    }
     let last = ends.ends.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     let told = program.code.iter().zip(&ends.ends).take(last).filter_map(|(instr, end)| {
         let ending = match ((*end)?, instr.ending) {
@@ -198,16 +205,18 @@ pub fn announced(program: &Program, policy: &Policy) -> Program {
     generate::again(program, told, &generate::whole(is_modelled), Manner::Exactly)
 }
 
-/// How each line ended first.
+/// How each line ended first, up to the last that is asked about.
 struct Ends {
     ends: Vec<Option<End>>,
+    last: Option<Pc>,
 }
 
-impl Watch<Small, ()> for Ends {
-    fn ended(&mut self, _: &World<'_, Small, ()>, pc: Pc, end: End) -> std::ops::ControlFlow<()> {
+impl<B: Size> Watch<B, ()> for Ends {
+    fn ended(&mut self, _: &World<'_, B, ()>, pc: Pc, end: End) -> std::ops::ControlFlow<()> {
         self.ends[pc.idx()].get_or_insert(end);
         match end {
             End::Stuck | End::Exhausted(_) => std::ops::ControlFlow::Break(()),
+            _ if self.last == Some(pc) => std::ops::ControlFlow::Break(()),
             End::Finished | End::Failed(_) | End::Asleep(_) => std::ops::ControlFlow::Continue(()),
         }
     }

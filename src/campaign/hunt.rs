@@ -35,14 +35,16 @@ pub struct Plan {
     pub policy_name: String,
     pub policy: Policy,
     pub settings: Settings,
+    /// Reduces and tells every violation, those of a signature seen before among them.
+    pub every: bool,
 }
 
 /// A violation that a campaign came upon.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Catch {
     pub finding: Finding,
-    /// The number of the program in its campaign, which with the seed makes it again.
-    pub program: u64,
+    /// The number of the program in its campaign, which with the seed makes it again; `None` where it was found before.
+    pub program: Option<u64>,
     /// How many programs showed it, as far as was looked.
     pub times: u64,
     /// What it is known as; `None` where it is new.
@@ -142,6 +144,15 @@ impl Hunt {
         }
     }
 
+    /// Takes in a program that was caught before.
+    pub fn catch_again(&mut self, program: &Program) {
+        if let Some(finding) = examine(program, &self.plan.policy) {
+            let known = known::of(&self.plan.policy_name, &finding);
+            let caught = Catch { finding, program: None, times: 0, known };
+            self.caught.entry(caught.finding.signature).or_insert(caught);
+        }
+    }
+
     fn program(&self, dice: &mut Seeded) -> Program {
         let settings = &self.plan.settings;
         let pick = |dice: &mut Seeded| self.corpus.get(dice.below(self.corpus.len() as u32) as usize);
@@ -162,7 +173,7 @@ impl Hunt {
         };
         let sort = self.sorts.entry((kind, program.code[wrong.pc().idx()].op.verb() as u8)).or_default();
         *sort += 1;
-        if CLOSE_LOOKS < *sort && *sort % LATER_LOOKS != 0 {
+        if CLOSE_LOOKS < *sort && !sort.is_multiple_of(LATER_LOOKS) {
             return None;
         }
         let policy = self.plan.policy;
@@ -172,12 +183,14 @@ impl Hunt {
         };
         if let Some(known) = self.caught.get_mut(&finding.signature) {
             known.times += 1;
-            return None;
+            if !self.plan.every {
+                return None;
+            }
         }
         let signature = finding.signature;
         let finding = reduce::reduced(finding, &policy);
         let known = known::of(&self.plan.policy_name, &finding);
-        self.caught.insert(signature, Catch { finding, program: number, times: 1, known });
+        self.caught.insert(signature, Catch { finding, program: Some(number), times: 1, known });
         Some(signature)
     }
 

@@ -1,13 +1,18 @@
 //! Campaigns: what must hold whatever the input, the hunt for what does not, and the smallest program that shows it.
 
+pub mod bank;
+pub mod bodies;
 pub mod claims;
 pub mod cover;
+pub mod encode;
 pub mod exec;
 pub mod finding;
 pub mod hunt;
 pub mod known;
 pub mod mutate;
 pub mod reduce;
+pub mod smallest;
+pub mod tell;
 
 #[cfg(test)]
 mod tests;

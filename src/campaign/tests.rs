@@ -12,7 +12,7 @@ use crate::printer;
 /// A campaign under a policy.
 pub fn hunt(name: &str, policy: Policy, seed: u64) -> Hunt {
     let settings = Settings::new(is_modelled);
-    Hunt::new(Plan { seed, shard: Shard { nth: 0, of: 1 }, policy_name: name.to_owned(), policy, settings })
+    Hunt::new(Plan { seed, shard: Shard { nth: 0, of: 1 }, policy_name: name.to_owned(), policy, settings, every: false })
 }
 
 fn named(name: &str) -> Policy {

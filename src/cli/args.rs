@@ -60,6 +60,26 @@ pub enum Command {
         after_help = "Examples:\n  cowl explain a.cow\n  cowl explain a.cow --policy linux-5.7 --scenario vmsplice-child"
     )]
     Explain(Explain),
+    /// Find the smallest program, or the first decision of a scenario, in which two policies part
+    #[command(after_help = "Examples:\n  cowl diff linux-6.1 linux-6.2\n  cowl diff linux-5.18 linux-5.19 corpus/gallery\n\n\
+        Without a file every program of one statement is tried, then of two, and so on; then programs are drawn.")]
+    Diff(super::diff::Diff),
+    /// Hunt for programs that break a promise or an invariant
+    #[command(
+        after_help = "Examples:\n  cowl fuzz --seconds 60\n  cowl fuzz --policy linux-5.9 --programs 100000 --seed 7\n  \
+        cowl fuzz --seconds 3600 --jobs 8 --shard 3/100 --dir /scratch/cowl\n  cowl fuzz merge all /scratch/cowl*\n  cowl fuzz --bank\n\n\
+        Everything found is reduced and saved at once; the same command goes on where it was. Exit code 1 when\n\
+        something is found that is not known."
+    )]
+    Fuzz(super::fuzz::Fuzz),
+    /// Fuzz inputs as scenarios that people read, and back
+    #[command(after_help = "Examples:\n  cowl corpus from-text corpus --into seeds\n  cowl corpus to-text seeds/basic-cow-0")]
+    Corpus(super::corpus::Corpus),
+    /// Make a scenario that goes wrong as small as it can be and still go wrong in the same way
+    #[command(
+        after_help = "Examples:\n  cowl reduce cowl-fuzz/findings/x.cow\n  cowl reduce a.cow --policy linux-5.9 > small.cow"
+    )]
+    Reduce(super::reduce::Reduce),
     /// List the policies, show one, or compare two
     #[command(
         after_help = "Examples:\n  cowl policies\n  cowl policies show linux-5.19\n  cowl policies diff linux-5.18 linux-5.19"

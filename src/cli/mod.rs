@@ -2,14 +2,18 @@
 
 mod args;
 mod check;
+mod corpus;
+mod diff;
 mod exit;
 mod explain;
 mod fmt;
+mod fuzz;
 mod input;
 mod kernel;
 mod matrix;
 mod metal;
 mod policies;
+mod reduce;
 mod report;
 mod run;
 mod terminal;
@@ -64,6 +68,10 @@ fn dispatch(command: Command, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), 
         Command::Check(args) => return check::check(&args, out, exit),
         Command::Fmt(args) => return fmt::fmt(&args, out, exit),
         Command::Explain(args) => return explain::explain(&args, out, exit),
+        Command::Corpus(args) => return corpus::corpus(&args, out, exit),
+        Command::Diff(args) => return diff::diff(&args, out, exit),
+        Command::Fuzz(args) => return fuzz::fuzz(&args, out, exit),
+        Command::Reduce(args) => return reduce::reduce(&args, out, exit),
         Command::Kernel(args) => return kernel::kernel(&args, out, exit),
         Command::Policies(policies) => policies::policies(policies.what, &look, out)?,
         Command::Verbs { verbs } => verbs::verbs(&verbs, &look, out)?,

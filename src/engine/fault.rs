@@ -2,6 +2,7 @@
 
 use super::{Cx, Progress, exclusive, swap, wp};
 use crate::ir::{Advice, Op};
+use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
 use crate::trace::{Sink, What};
 use crate::types::{Failure, Number, ProcId, Size};
@@ -110,7 +111,9 @@ fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) ->
     if !cx.slot().pte.is_none() {
         cx.st.put(new);
     } else {
-        let flags = written_flags(&cx.slot().vma);
+        let forgets = cx.policy.defects.has(Defect::FirstStoreForgetsSoftDirty);
+        let forgotten = if forgets { PteFlags::SOFT_DIRTY } else { PteFlags::empty() };
+        let flags = written_flags(&cx.slot().vma) - forgotten;
         let proc = cx.proc();
         map_new_anon(cx, proc, new);
         cx.slot_mut().pte = Pte { target: Target::Page(new), flags };

@@ -1,7 +1,7 @@
 //! FOLL_FORCE: writing through a pte that is read-only, as /proc/PID/mem and ptrace do.
 
 use super::{Cx, Ruling};
-use crate::policy::ForceWrite;
+use crate::policy::{Defect, ForceWrite};
 use crate::state::{PteFlags, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::Size;
@@ -42,9 +42,10 @@ pub(super) fn may_follow_write<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, forced: 
         forced: forced && slot.vma.is_cow(),
         cow_broken: cx.me().flags.contains(TaskFlags::COW_BROKEN),
         dirty: slot.pte.flags.contains(PteFlags::DIRTY),
-        anon_exclusive: exclusive,
-        fault_wanted: slot.pte.flags.contains(PteFlags::UFFD_WP)
-            || !(slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || slot.pte.flags.contains(PteFlags::SOFT_DIRTY)),
+        anon_exclusive: exclusive || cx.policy.defects.has(Defect::ForceIgnoresExclusive),
+        fault_wanted: !cx.policy.defects.has(Defect::ForceIgnoresTrackers)
+            && (slot.pte.flags.contains(PteFlags::UFFD_WP)
+                || !(slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || slot.pte.flags.contains(PteFlags::SOFT_DIRTY))),
     };
     let knob = cx.policy.force_write;
     let may = decide_follow_write(knob, &facts);

@@ -135,7 +135,8 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
     // userfaultfd registrations stay with the parent: no scenario asks for fork events.
     let child = cx.st.slot_mut(pair.child, pair.vpn);
     *child = Slot { vma: Vma { flags: vma.flags - VmaFlags::UFFD_WP, ..vma }, ..Slot::default() };
-    if vma.flags.intersects(VmaFlags::WIPEONFORK | VmaFlags::SHARED) {
+    let wiped = vma.flags.contains(VmaFlags::WIPEONFORK) && !cx.policy.defects.has(Defect::ForkIgnoresWipe);
+    if wiped || vma.flags.contains(VmaFlags::SHARED) {
         return true; // What is shared is found in the page cache again.
     }
     match pte.target {
@@ -235,8 +236,12 @@ fn dup<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     if change == exclusive::Change::Clear && !cx.policy.defects.has(Defect::ForkKeepsExclusive) {
         cx.st.set_exclusive(pfn, false);
     }
-    cx.st.get(pfn);
-    cx.st.add_rmap_pte(pair.child, pfn);
+    if !cx.policy.defects.has(Defect::ForkForgetsReference) {
+        cx.st.get(pfn);
+    }
+    if !cx.policy.defects.has(Defect::ForkForgetsMapcount) {
+        cx.st.add_rmap_pte(pair.child, pfn);
+    }
     cx.goto(pair.at(ForkAt::Wrprotect))
 }
 
@@ -249,7 +254,8 @@ fn wrprotect<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
 
 fn install<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     let pte = cx.st.pte(pair.parent, pair.vpn);
-    cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { flags: child_flags(pte.flags), ..pte };
+    let kept = if cx.policy.defects.has(Defect::ForkLeavesChildWritable) { PteFlags::WRITE } else { PteFlags::empty() };
+    cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { flags: child_flags(pte.flags) | kept, ..pte };
     cx.unlock_ptl(pair.parent);
     cx.goto(pair.next())
 }
@@ -272,7 +278,9 @@ fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
         return cx.goto(pair.at(ForkAt::Decide));
     }
     let old = page_of(cx, pair);
-    cx.st.page_mut(new).words = cx.st.page(old).words;
+    if !cx.policy.defects.has(Defect::EarlyCopyForgetsContents) {
+        cx.st.page_mut(new).words = cx.st.page(old).words;
+    }
     cx.copied(pair.parent, pair.vpn, old, new, "copy_present_page");
     fault::map_new_anon(cx, pair.child, new);
     let vma = cx.st.slot(pair.child, pair.vpn).vma;

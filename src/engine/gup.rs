@@ -161,7 +161,7 @@ fn names_reference(op: Op) -> bool {
 fn begin<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     if want.pin {
         let proc = cx.proc();
-        cx.st.mm_mut(proc).has_pinned = true;
+        cx.st.mm_mut(proc).has_pinned = !cx.policy.defects.has(Defect::PinForgetsHasPinned);
     }
     cx.goto(At::Gup(if want.fast { GupAt::Begin } else { GupAt::Slow }))
 }
@@ -203,7 +203,8 @@ fn recheck<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
 
 fn test_exclusive<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
     let seen = cx.me().seen;
-    if !seen.may_write() && read_only::decide(cx, want, seen.target) != read_only::Answer::Take {
+    let skips = cx.policy.defects.has(Defect::FastGupSkipsUnshare);
+    if !seen.may_write() && !skips && read_only::decide(cx, want, seen.target) != read_only::Answer::Take {
         return back_off(cx, seq);
     }
     if !names_reference(cx.op()) {
@@ -265,7 +266,8 @@ fn slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
         let as_write = slot.vma.is_cow() && read_only::counts_as_write(cx, want);
         return begin_fault(cx, if as_write { FaultKind::Write } else { kind }, as_write);
     }
-    if want.write && !writable && !force::may_follow_write(cx, want.force) {
+    let skips = cx.policy.defects.has(Defect::SlowGupSkipsWriteTest);
+    if want.write && !writable && !skips && !force::may_follow_write(cx, want.force) {
         return begin_fault(cx, FaultKind::Write, false);
     }
     if !want.write && !writable && slot.vma.is_cow() {
@@ -341,6 +343,9 @@ fn release_all<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, name: RefId, dirty: bool
         let how = how(cx.policy, &want, &target);
         if let (true, Some(pfn)) = (dirty, target.pfn()) {
             cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
+        }
+        if how == Grab::Get && cx.policy.defects.has(Defect::PutForgetsReference) {
+            continue;
         }
         if how != Grab::Pin || !cx.policy.defects.has(Defect::UnpinForgetsBias) {
             ungrab(cx.st, target, how);

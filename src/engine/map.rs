@@ -2,7 +2,7 @@
 
 use super::{Cx, Progress};
 use crate::ir::{Advice, Area, Backing, Prot, Sharing};
-use crate::state::{At, MmapLock, Slot, State, Vma, VmaFlags};
+use crate::state::{MmapLock, Slot, State, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
@@ -55,9 +55,6 @@ pub(super) fn advise_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advic
     if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
         return Progress::Blocked;
     }
-    if cx.me().at == At::Walk {
-        return cx.goto(At::Finish);
-    }
     for vpn in area.pages() {
         let vma = &mut cx.st.slot_mut(area.proc, vpn).vma;
         let anon = vma.is_cow() && vma.cache_place().is_none();
@@ -70,11 +67,7 @@ pub(super) fn advise_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advic
             _ => vma.flags.remove(VmaFlags::DONTCOPY),
         }
     }
-    let committed = cx.commit_range();
-    if area.pages().any(|vpn| !is_mapped(cx.st, area.proc, vpn)) {
-        cx.goto(At::Walk);
-    }
-    committed
+    cx.commit_range()
 }
 
 /// MADV_MERGEABLE: ksmd may merge pages of private memory; of other memory the advice is ignored.

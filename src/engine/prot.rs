@@ -199,8 +199,8 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
         unwp,
     };
     let soft_dirty_wants_fault = soft_dirty_wants_fault(&slot);
-    let fault_wanted = slot.pte.flags.contains(PteFlags::UFFD_WP)
-        || (soft_dirty_wants_fault && !cx.policy.defects.has(Defect::SoftDirtyUpgradeIgnored));
+    let uffd_wants_fault = slot.pte.flags.contains(PteFlags::UFFD_WP) && !cx.policy.defects.has(Defect::UpgradeIgnoresUffdWp);
+    let fault_wanted = uffd_wants_fault || (soft_dirty_wants_fault && !cx.policy.defects.has(Defect::SoftDirtyUpgradeIgnored));
     // vm_page_prot of a shared mapping whose stores nobody tracks has the write bit: no upgrade is needed there.
     let by_page_prot = shared && !soft_dirty_wants_fault && slot.pte.target != Target::Zero;
     let may = slot.vma.flags.contains(VmaFlags::WRITE) && !fault_wanted;
@@ -233,7 +233,7 @@ pub(super) fn wants_fault<N: Number>(slot: &Slot<N>) -> bool {
 /// Asks K19 about a page; recorded where there is one.
 fn upgrades<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, facts: &UpgradeFacts) -> bool {
     let (target, knob) = (cx.st.pte(proc, vpn).target, cx.policy.prot_upgrade);
-    let upgrades = decide_upgrade(knob, facts);
+    let upgrades = decide_upgrade(knob, facts) || cx.policy.defects.has(Defect::UpgradeIgnoresExclusive);
     if target.pfn().is_some() {
         let (verdict, reason) = match upgrades {
             true => ("upgrade", "nothing is left for a write fault to decide"),
@@ -286,11 +286,12 @@ pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     // An entry of a page that is not there carries the bit, and hands it on.
     if !cx.slot().pte.is_none() && wp_verdict(cx, proc, vpn) == WpVerdict::Wp {
         let keep = cx.policy.defects.has(Defect::WpKeepsUffdWritable);
+        let forgets = cx.policy.defects.has(Defect::WpForgetsUffdBit);
         if let Target::Migration(pfn) = cx.slot().pte.target {
             protect_entry(cx, proc, vpn, pfn);
         }
         let flags = &mut cx.slot_mut().pte.flags;
-        flags.insert(PteFlags::UFFD_WP);
+        flags.set(PteFlags::UFFD_WP, !forgets);
         if !keep {
             flags.remove(PteFlags::WRITE);
         }
@@ -316,6 +317,9 @@ pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         cx.slot_mut().pte.flags.remove(PteFlags::UFFD_WP);
         if cx.slot().pte.is_present() && !cx.slot().pte.flags.contains(PteFlags::WRITE) {
             upgrade(cx, proc, vpn, true);
+        }
+        if cx.policy.defects.has(Defect::UnwpMapsWritable) && cx.slot().pte.is_present() {
+            cx.slot_mut().pte.flags.insert(PteFlags::WRITE);
         }
     }
     wake(cx, proc, vpn);

@@ -3,7 +3,7 @@
 use super::{Cx, Progress, Ruling, share, swap, transient};
 use crate::ir::Op;
 use crate::observe::Seen;
-use crate::policy::SwapoutPinned;
+use crate::policy::{Defect, SwapoutPinned};
 use crate::state::{At, FolioFlags, Grab, Pfn, Pte, PteFlags, ReclaimAt, Target, TaskFlags};
 use crate::trace::Sink;
 use crate::types::{Number, ProcId, Size, Vpn};
@@ -160,7 +160,8 @@ pub(super) fn entry<B: Size, S: Sink>(
     let Some(slot) = cx.st.swap_slot_of(page) else { return (Pte::default(), next) };
     cx.st.dup_swap(slot);
     let mut flags = seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP);
-    flags.set(PteFlags::EXCLUSIVE, swap::decide_marker(cx.policy.swap_excl, seen.flags.contains(PteFlags::EXCLUSIVE)));
+    let marked = swap::decide_marker(cx.policy.swap_excl, seen.flags.contains(PteFlags::EXCLUSIVE));
+    flags.set(PteFlags::EXCLUSIVE, marked && !cx.policy.defects.has(Defect::SwapoutForgetsMarker));
     (Pte { target: Target::Swap(B::Number::new(slot as u32)), flags }, next)
 }
 

@@ -64,7 +64,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
                 Mover::Migration => migrate::may_unmap(cx, proc, vpn, page),
                 Mover::Ksm => ksm::may_protect(cx, proc, vpn, page),
             };
-            if may {
+            if may || cx.policy.defects.has(Defect::UnmapSkipsPinCheck) {
                 return cx.goto(At::Share(place, ShareAt::ClearBit));
             }
             let flags = seen.flags - PteFlags::EXCLUSIVE;
@@ -77,7 +77,8 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
         }
         ShareAt::ClearBit => {
             let change = exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Unmapped);
-            if seen.flags.contains(PteFlags::EXCLUSIVE) && change == exclusive::Change::Clear {
+            let keeps = cx.policy.defects.has(Defect::UnmapKeepsExclusive);
+            if seen.flags.contains(PteFlags::EXCLUSIVE) && change == exclusive::Change::Clear && !keeps {
                 cx.st.set_exclusive(page, false);
             }
             cx.goto(At::Share(place, ShareAt::Install))

@@ -13,6 +13,9 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         return gup::step(cx);
     }
     let (target, _) = cx.me().grab;
+    if let (Op::DirectRead { .. }, Some(pfn)) = (cx.op(), target.pfn()) {
+        cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY); // block/bio.c bio_set_pages_dirty
+    }
     let seen = if let Op::DirectRead { value, .. } | Op::ProcessVmWritev { value, .. } | Op::Poke { value, .. } = cx.op() {
         store(cx, target, value)
     } else {

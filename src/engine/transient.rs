@@ -1,6 +1,7 @@
 //! References that no process asked for: speculative ones and those of the LRU-add batches.
 
 use super::{Cx, Progress};
+use crate::policy::Defect;
 use crate::state::{FolioFlags, State, Target};
 use crate::trace::Sink;
 use crate::types::{RefId, Size};
@@ -50,6 +51,8 @@ pub(super) fn drain_batch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
     let next = |st: &State<B>| st.folios().find(|(_, folio)| folio.flags.contains(FolioFlags::LRU_BATCH)).map(|(pfn, _)| pfn);
     while let Some(pfn) = next(cx.st) {
         cx.st.folio_mut(pfn).flags.remove(FolioFlags::LRU_BATCH);
-        cx.st.put(pfn);
+        if !cx.policy.defects.has(Defect::DrainForgetsReference) {
+            cx.st.put(pfn);
+        }
     }
 }

@@ -114,7 +114,7 @@ fn by_references(page: &PageFacts) -> Verdict {
 pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
     let slot = cx.slot();
     let watched = slot.pte.flags.contains(PteFlags::UFFD_WP) && slot.vma.flags.contains(VmaFlags::UFFD_WP);
-    if kind == FaultKind::Write && watched {
+    if kind == FaultKind::Write && watched && !cx.policy.defects.has(Defect::WriteSkipsUffdEvent) {
         let proc = cx.proc();
         cx.read_unlock(proc);
         let me = cx.me_mut();
@@ -130,7 +130,9 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
         Target::Page(pfn) => match decide(cx, pfn) {
             Verdict::Reuse(_) => {
                 cx.st.folio_mut(pfn).flags.remove(FolioFlags::KSM);
-                fault::mark_proven(cx, pfn);
+                if !cx.policy.defects.has(Defect::ReuseForgetsExclusive) {
+                    fault::mark_proven(cx, pfn);
+                }
                 reuse(cx, kind)
             }
             Verdict::Copy(_) => {
@@ -219,7 +221,9 @@ pub(super) fn broke_cow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
 /// Source: mm/memory.c `wp_page_copy`, as are the steps below.
 pub(super) fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, seen: Pte<B::Number>) -> Progress {
     let Ok(new) = cx.st.alloc() else { return Progress::Exhausted("page frames") };
-    cx.st.page_mut(new).words = cx.st.words(seen.target);
+    if !cx.policy.defects.has(Defect::CopyForgetsContents) {
+        cx.st.page_mut(new).words = cx.st.words(seen.target);
+    }
     cx.fault_at(Fault::Clearing { kind, seen, new })
 }
 
@@ -263,6 +267,12 @@ pub(super) fn install<B: Size, S: Sink>(
         FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareDropsUffdWp) => {
             PteFlags::YOUNG | (seen.flags & PteFlags::SOFT_DIRTY)
         }
+        FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareDropsSoftDirty) => {
+            PteFlags::YOUNG | (seen.flags & PteFlags::UFFD_WP)
+        }
+        FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareMapsWritable) => {
+            PteFlags::YOUNG | PteFlags::WRITE | (seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP))
+        }
         FaultKind::Read | FaultKind::Unshare => PteFlags::YOUNG | (seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP)),
     };
     cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
@@ -282,7 +292,9 @@ pub(super) fn install<B: Size, S: Sink>(
 pub(super) fn put_old<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, old: Target<B::Number>) -> Progress {
     if let Target::Page(old) = old {
         swap::drop_unmapped(cx, old);
-        cx.st.put(old);
+        if !cx.policy.defects.has(Defect::CopyForgetsReference) {
+            cx.st.put(old);
+        }
         cx.st.put(old);
     }
     fault::done(cx)

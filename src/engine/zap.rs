@@ -35,6 +35,9 @@ pub(super) fn dontneed<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         At::Zapped => drop_zapped(cx),
         _ if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) => Progress::Blocked,
         _ => {
+            if cx.policy.defects.has(Defect::DontneedKeepsPage) {
+                return cx.commit_page(Seen::Nothing);
+            }
             let pte = std::mem::take(&mut cx.slot_mut().pte);
             cleared(cx, pte.target)
         }
@@ -67,7 +70,12 @@ fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, target: T
         // What a migration entry stands for holds no reference; the others are no pages.
         Target::None | Target::Zero | Target::Special(_) | Target::Migration(_) | Target::Guard => return,
     };
-    cx.st.remove_rmap_pte(proc, pfn);
+    if !cx.policy.defects.has(Defect::UnmapForgetsMapcount) {
+        cx.st.remove_rmap_pte(proc, pfn);
+    }
+    if cx.policy.defects.has(Defect::UnmapForgetsReference) {
+        return;
+    }
     if cx.policy.defects.has(Defect::UnmapDropsPinnedPage) && cx.st.folio(pfn).maybe_pinned() {
         return cx.st.free(pfn);
     }

@@ -14,7 +14,7 @@ const PROCS: &[&str] = &["p", "c", "d", "e", "g", "h", "i", "j", "k", "l", "n", 
 const OFFSETS: &[u16] = &[8, 512, 4088, 16, 1024, 2048, 3072];
 
 /// A process.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 pub struct Proc {
     pub parent: Option<ProcId>,
     pub exited: bool,
@@ -25,7 +25,7 @@ pub struct Proc {
 }
 
 /// A page of an address space.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Hash, Debug, Default)]
 pub struct Page {
     pub unmapped: bool,
     pub prot: Prot,
@@ -39,7 +39,7 @@ pub struct Page {
 }
 
 /// A reference.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Hash, Debug)]
 pub struct Held {
     /// Who holds it; the kernel where `None`.
     pub holder: Option<ProcId>,
@@ -161,8 +161,10 @@ impl Sketch {
     /// The number of an actor, given where it is new.
     fn task(&mut self, actor: Actor) -> Option<TaskId> {
         let known = self.program.tasks.iter().position(|other| *other == actor);
+        let first = self.program.tasks.is_empty() && actor.proc().is_none();
         known.map(TaskId::at).or_else(|| {
-            (self.program.tasks.len() < self.limits.actors).then(|| {
+            // A program is about processes: one of them is named first.
+            (!first && self.program.tasks.len() < self.limits.actors).then(|| {
                 self.program.tasks.push(actor);
                 self.asleep.push(None);
                 TaskId::at(self.program.tasks.len() - 1)
@@ -253,6 +255,12 @@ impl Sketch {
         let meet =
             |on: &Area| on.proc == area.proc && on.start.0 < area.start.0 + area.len && area.start.0 < on.start.0 + on.len;
         self.asleep.iter_mut().filter(|sleep| sleep.as_ref().is_some_and(meet)).for_each(|sleep| *sleep = None);
+    }
+
+    /// One number for all that decides what can be said next; the program's own tables apart.
+    pub fn outlook(&self) -> u64 {
+        use std::hash::BuildHasher;
+        foldhash::fast::FixedState::with_seed(0).hash_one((&self.procs, &self.refs, &self.asleep))
     }
 
     // What rows ask.

@@ -86,5 +86,63 @@ set! {
         UnmapForgetsDirty,
         /// A write fault maps the zero page writable.
         ZeroPageWritable,
+        /// Fork shares pages that MADV_WIPEONFORK wants wiped.
+        ForkIgnoresWipe,
+        /// Fork gives a page a second mapping and no second reference.
+        ForkForgetsReference,
+        /// Fork gives a page a second mapping and does not count it.
+        ForkForgetsMapcount,
+        /// Fork maps a shared page writable in the child.
+        ForkLeavesChildWritable,
+        /// The early copy of fork copies nothing.
+        EarlyCopyForgetsContents,
+        /// A write fault does not ask whether userfaultfd write-protects the page.
+        WriteSkipsUffdEvent,
+        /// A write fault keeps a page and does not mark it exclusive.
+        ReuseForgetsExclusive,
+        /// A copying write fault copies nothing.
+        CopyForgetsContents,
+        /// A copying write fault keeps a reference on the old page.
+        CopyForgetsReference,
+        /// An unshare fault drops the soft-dirty bit.
+        UnshareDropsSoftDirty,
+        /// An unshare fault maps its copy writable.
+        UnshareMapsWritable,
+        /// Pinning does not note that the process has pinned pages.
+        PinForgetsHasPinned,
+        /// Lockless pinning takes a shared page as it is.
+        FastGupSkipsUnshare,
+        /// GUP for writing takes a read-only pte as it is.
+        SlowGupSkipsWriteTest,
+        /// Releasing a get leaves its reference.
+        PutForgetsReference,
+        /// Raising the protection makes the pte of a shared page writable.
+        UpgradeIgnoresExclusive,
+        /// Raising the protection makes a pte writable that userfaultfd write-protects.
+        UpgradeIgnoresUffdWp,
+        /// uffd-wp write-protects the pte and leaves its bit out.
+        WpForgetsUffdBit,
+        /// Lifting uffd-wp makes the pte writable, whoever shares the page.
+        UnwpMapsWritable,
+        /// A forced write takes a shared page for the writer's own.
+        ForceIgnoresExclusive,
+        /// A forced write does not ask who wants to be told of it.
+        ForceIgnoresTrackers,
+        /// Unmapping does not count a mapping back.
+        UnmapForgetsMapcount,
+        /// Unmapping leaves the mapping's reference.
+        UnmapForgetsReference,
+        /// MADV_DONTNEED leaves the page where it is.
+        DontneedKeepsPage,
+        /// Draining an LRU batch leaves the batch's references.
+        DrainForgetsReference,
+        /// The first store to a page does not make it soft-dirty.
+        FirstStoreForgetsSoftDirty,
+        /// Unmapping for swap or migration does not look for pins.
+        UnmapSkipsPinCheck,
+        /// Unmapping for swap or migration leaves the exclusive bit on the page.
+        UnmapKeepsExclusive,
+        /// A swap entry is never marked exclusive.
+        SwapoutForgetsMarker,
     }
 }

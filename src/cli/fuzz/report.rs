@@ -1,0 +1,71 @@
+//! What a campaign came to, for people.
+
+use std::collections::BTreeSet;
+
+use super::Fuzz;
+use crate::campaign::hunt::{Catch, Hunt};
+use crate::policy::KNOBS;
+
+/// How many rules a campaign reached: knobs of which an answer was asked for.
+pub fn rules(hunt: &Hunt) -> (usize, usize) {
+    let knobs: BTreeSet<&str> = hunt.hits.rows().iter().map(|row| row.knob).filter(|knob| !knob.is_empty()).collect();
+    (knobs.len(), rules_all())
+}
+
+/// How many rules the engine has: knobs and details with a home.
+pub fn rules_all() -> usize {
+    KNOBS.iter().filter(|knob| knob.home().is_some()).count()
+}
+
+/// The report: what was run, what was reached, what was found.
+pub fn text(args: &Fuzz, hunt: &Hunt) -> String {
+    let counts = hunt.counts;
+    let (hit, all) = rules(hunt);
+    let mut text = format!(
+        "{} under {}: seed {}, shard {}/{}, {} statements at most\n\
+         {} programs, {} operations; {hit} of {all} rules hit in {} rows, {} features, {} programs kept\n",
+        "fuzz",
+        hunt.plan.policy_name,
+        args.seed,
+        args.shard.0,
+        args.shard.1,
+        args.statements,
+        counts.programs,
+        counts.operations,
+        hunt.hits.rows().len(),
+        hunt.hits.features(),
+        hunt.corpus.len(),
+    );
+    if 0 < counts.cut_short {
+        text.push_str(&format!("{} programs were cut short by a bound of the model\n", counts.cut_short));
+    }
+    if counts.operations == 0 {
+        text.push_str("nothing was executed: this campaign says nothing\n");
+    }
+    let known: Vec<&Catch> = hunt.caught.values().filter(|caught| caught.known.is_some()).collect();
+    let says: BTreeSet<&str> = known.iter().filter_map(|caught| caught.known).collect();
+    for says in says {
+        let kinds = known.iter().filter(|caught| caught.known == Some(says)).count();
+        text.push_str(&format!("known, in {kinds} signatures: {says}\n"));
+    }
+    for caught in hunt.news() {
+        let finding = &caught.finding;
+        text.push_str(&format!(
+            "\nnew: {}, seen {} times, {}\n  {}\n",
+            finding.signature,
+            caught.times,
+            caught.program.map_or("found before".to_owned(), |program| format!("first in program {program}")),
+            finding.violation.message
+        ));
+        let program = &finding.scenario.program;
+        for instr in &program.code {
+            text.push_str(&format!("    {}\n", crate::printer::statement(program, instr)));
+        }
+    }
+    if !hunt.unexplained.is_empty() {
+        text.push_str(&format!("cowl bug: the judge finds nothing in {} programs that went wrong\n", hunt.unexplained.len()));
+    }
+    let news = hunt.news().count();
+    text.push_str(&format!("{news} new kinds of violations; everything is in {}\n", args.dir.display()));
+    text
+}
