@@ -270,9 +270,10 @@ pub struct OnKernel {
     /// Let scenarios change settings of the machine: swap, huge pages, THP, KSM; they are restored, however the run ends
     #[arg(long)]
     pub allow_system: bool,
-    /// How many rounds a scenario with a race is run in (`run` alone: a comparison runs the engine's one order)
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub repeat: u32,
+    /// How many rounds a scenario with a race is run in (`run` alone: a comparison runs the engine's one order); 1000 where it
+    /// is not said, 100 in a virtual machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: Option<u32>,
     /// What the delays of racing threads come from
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,

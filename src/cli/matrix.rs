@@ -5,17 +5,21 @@ use std::sync::{Mutex, PoisonError};
 
 use super::args::{KernelFormat, OnKernel};
 use super::kernel::kernels;
-use super::metal::{About, came, keep, nearest};
+use super::metal::{About, came, keep, nearest, raced};
 use super::terminal::{Progress, Stop};
 use super::{Exit, Fail, Out, input, report, run};
 use crate::analysis::{self, FileReport, Judged, Options};
 use crate::check::report::Verdict;
-use crate::kernel::vm::{self, Batch, Failed};
+use crate::kernel::vm::{self, Batch, Failed, Task};
 use crate::kernel::wire::Job;
 use crate::metal::job;
 use crate::metal::junit::junit;
 use crate::metal::ledger::Row;
 use crate::metal::matrix::{Came, Cell, Column, detail, ktap, text};
+use crate::metal::race::{Histogram, has_races};
+
+/// Rounds of a race where nobody says how many: under emulation each takes a tenth of a second.
+const ROUNDS: u32 = 100;
 
 /// Runs the commands.
 pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
@@ -30,16 +34,17 @@ pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut 
     if files.iter().any(FileReport::failed) {
         exit.bad_input();
     }
-    let jobs: Vec<Job> = scenarios(&files)
-        .enumerate()
+    let task = |(id, (_, judged)): (usize, (&FileReport, &Judged))| Task {
         // A machine of our own is all ours.
-        .map(|(id, (_, judged))| Job { system: true, ..job(id as u64, &judged.scenario, compare) })
-        .collect();
-    if jobs.is_empty() {
+        job: Job { system: true, ..job(id as u64, &judged.scenario, compare) },
+        race: (!compare && has_races(&judged.scenario.program)).then_some((args.seed, args.repeat.unwrap_or(ROUNDS))),
+    };
+    let tasks: Vec<Task> = scenarios(&files).enumerate().map(task).collect();
+    if tasks.is_empty() {
         return Ok(());
     }
     let stop = Stop::listen();
-    let batches = batches(&kernels, args.jobs, &jobs, &stop);
+    let batches = batches(&kernels, args.jobs, &tasks, &stop);
     if stop.asked() {
         exit.stopped();
     }
@@ -61,16 +66,16 @@ pub fn on_kernels(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut 
 }
 
 /// What the kernels answer, with a word of how far they are.
-fn batches(kernels: &[PathBuf], at_once: u8, jobs: &[Job], stop: &Stop) -> Vec<Batch> {
+fn batches(kernels: &[PathBuf], at_once: u8, tasks: &[Task], stop: &Stop) -> Vec<Batch> {
     let options = vm::Options { stop: stop.flag(), ..vm::Options::default() };
     let progress = Mutex::new(Progress::before_the_result());
-    let all = jobs.len() * kernels.len();
+    let all = tasks.len() * kernels.len();
     let at = |done| {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.at(done, all, "scenarios");
     };
     at(0);
-    let batches = vm::on_each(kernels, jobs, at_once.into(), &options, &at);
+    let batches = vm::on_each(kernels, tasks, at_once.into(), &options, &at);
     progress.into_inner().unwrap_or_else(PoisonError::into_inner).clear();
     batches
 }
@@ -155,7 +160,15 @@ impl Told {
         }
         let mut cells = Vec::new();
         for ((file, judged), ran) in scenarios(&files).zip(&batch.ran) {
-            let came = came(About { file, judged, release, policy: &policy, compare }, ran.clone());
+            let about = About { file, judged, release, policy: &policy, compare };
+            let came = match (&ran[..], has_races(&judged.scenario.program) && !compare) {
+                ([(_, ran)], false) => came(about, ran.clone()),
+                _ => {
+                    let mut histogram = Histogram::default();
+                    histogram.add(&judged.scenario.program, ran.clone());
+                    raced(about, histogram, args.seed)
+                }
+            };
             self.lines += &format!("{}\n", came.json());
             let cell = cell(&came);
             match cell.came {
@@ -174,7 +187,8 @@ impl Told {
 pub(super) fn cell(of: &super::metal::Came<'_>) -> Cell {
     let difference = of.compared.difference.as_ref().map(|difference| detail(difference, &of.line(difference)));
     let unmet = of.unmet.iter().map(|expected| format!("unmet: expect {expected}, came {}", of.word()));
-    let details: Vec<_> = difference.into_iter().chain(unmet).collect();
+    let rounds = of.race.as_ref().filter(|_| !of.unmet.is_empty()).map(|(histogram, _)| histogram.lines().join("\n"));
+    let details: Vec<_> = difference.into_iter().chain(unmet).chain(rounds).collect();
     let came = match (&of.run.verdict, of.crashed()) {
         (Verdict::Skip(why), true) => Came::Crash(why.clone()),
         (Verdict::Skip(why), false) => Came::Skip(why.clone()),

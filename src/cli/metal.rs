@@ -20,6 +20,8 @@ use crate::metal::{job, judge};
 use crate::policy;
 use crate::render::words;
 
+/// Rounds of a race where nobody says how many.
+const ROUNDS: u32 = 1000;
 /// Rounds of a race between two looks whether somebody wants to stop.
 const ROUNDS_AT_ONCE: u32 = 50;
 
@@ -45,7 +47,7 @@ pub(super) struct Came<'a> {
     pub compared: Comparison,
     pub row: Option<Row>,
     /// What came of all rounds of a race, and what their delays came from.
-    race: Option<(Histogram, u64)>,
+    pub race: Option<(Histogram, u64)>,
 }
 
 /// All of them.
@@ -131,10 +133,11 @@ fn one<'a>(host: &mut Host, about: About<'a>, args: &OnKernel, stop: &Stop) -> R
     if about.compare || !has_races(&scenario.program) {
         return Ok(came(about, host.run(&job).map_err(Fail::Write)?));
     }
+    let repeat = args.repeat.unwrap_or(ROUNDS);
     let mut histogram = Histogram::default();
     let mut rounds = 0;
-    while rounds < args.repeat && !stop.asked() {
-        let next = args.repeat.min(rounds + ROUNDS_AT_ONCE);
+    while rounds < repeat && !stop.asked() {
+        let next = repeat.min(rounds + ROUNDS_AT_ONCE);
         let answers = host.race(&job, args.seed, rounds..next).map_err(Fail::Write)?;
         let stopped = answers.iter().any(|(_, ran)| matches!(ran.stopped, Some(wire::Stop::Skip(_) | wire::Stop::Crashed(_))));
         histogram.add(&scenario.program, answers);
@@ -143,14 +146,19 @@ fn one<'a>(host: &mut Host, about: About<'a>, args: &OnKernel, stop: &Stop) -> R
         }
         rounds = next;
     }
+    Ok(raced(about, histogram, args.seed))
+}
+
+/// What all rounds of a race came to.
+pub(super) fn raced(about: About<'_>, histogram: Histogram, seed: u64) -> Came<'_> {
     let Some(worst) = histogram.worst() else {
         let stopped = Some(wire::Stop::Skip("stopped before its first round".to_owned()));
-        return Ok(came(about, Ran { id: 0, lines: Vec::new(), stopped, unseen: BTreeMap::new(), times: Times::default() }));
+        return came(about, Ran { id: 0, lines: Vec::new(), stopped, unseen: BTreeMap::new(), times: Times::default() });
     };
     let place = about.file.policies.iter().position(|name| name == about.policy);
-    let unmet = place.map(|place| histogram.unmet(scenario, place)).unwrap_or_default();
+    let unmet = place.map(|place| histogram.unmet(&about.judged.scenario, place)).unwrap_or_default();
     let (run, ran) = (worst.run.clone(), worst.ran.clone());
-    Ok(Came { about, run, ran, unmet, compared: Comparison::default(), row: None, race: Some((histogram, args.seed)) })
+    Came { about, run, ran, unmet, compared: Comparison::default(), row: None, race: Some((histogram, seed)) }
 }
 
 /// The policy nearest to a running release.

@@ -238,19 +238,21 @@ pub(super) enum Side {
 
 pub(super) fn fork(process: &Arc<Process>, child: ProcId) -> Side {
     let start = Instant::now();
+    // Held across the fork: of the threads of a race the child inherits their locks, and nobody who would give them back.
+    let (mut held, mut children, mut uffds) = (process.held(), process.children(), process.uffds());
     match sys::fork() {
         Err(error) => Side::Parent(failed(&error)),
         Ok(sys::Fork::Parent(pid)) => {
             let ns = start.elapsed().as_nanos() as u64;
-            process.children().insert(child, pid);
+            children.insert(child, pid);
             Side::Parent(Reply { pid: Some(pid), ns, ..Reply::done(1) })
         }
         Ok(sys::Fork::Child) => {
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
             // References belong to the process that took them: here their descriptors are closed, and nothing is unpinned. The
             // memory of a ring is not inherited (MADV_DONTFORK), only its descriptor is.
-            process.held().clear();
-            *process.uffds() = Uffds::default();
+            held.clear();
+            *uffds = Uffds::default();
             Side::Child(Process::new(Arc::clone(&process.inherited)))
         }
     }

@@ -1,5 +1,6 @@
 //! A kernel as somebody who runs scenarios: booted once for all of them, and again where one of them brings it down.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,22 +44,39 @@ impl Guest {
     /// # Errors
     /// Where no new machine can be had, too many of them died, or somebody asked to stop.
     pub fn run(&mut self, job: &Job) -> Result<Ran, Failed> {
-        let request = Request::Run(job.clone());
+        Ok(match self.ask_about(job, &Request::Run(job.clone()))? {
+            Ok(Answer::Ran(ran)) if ran.id == job.id => ran,
+            Ok(_) => crashed(job, "the agent answered something else".to_owned()),
+            Err(why) => crashed(job, why),
+        })
+    }
+
+    /// Runs a scenario with races in these rounds: what came, each with how often.
+    ///
+    /// # Errors
+    /// As [`Guest::run`].
+    pub fn race(&mut self, job: &Job, seed: u64, rounds: Range<u32>) -> Result<Vec<(u32, Ran)>, Failed> {
+        Ok(match self.ask_about(job, &Request::Race { job: job.clone(), seed, rounds })? {
+            Ok(Answer::Raced(came)) => came,
+            Ok(_) => vec![(1, crashed(job, "the agent answered something else".to_owned()))],
+            Err(why) => vec![(1, crashed(job, why))],
+        })
+    }
+
+    /// Asks about a scenario; where there is no answer, why.
+    fn ask_about(&mut self, job: &Job, request: &Request) -> Result<Result<Answer, String>, Failed> {
         let within = Duration::from_millis(job.limits.time_ms.into()) + self.options.answer;
-        let why = match self.machine()?.ask(&request, within) {
-            Ok(Answer::Ran(ran)) if ran.id == job.id => return Ok(ran),
-            Ok(Answer::Refused(why)) => why,
-            Ok(_) => "the agent answered something else".to_owned(),
-            Err(Failed::Stopped) => return Err(Failed::Stopped),
+        match self.machine()?.ask(request, within) {
+            Ok(Answer::Refused(why)) => Ok(Err(why)),
+            Ok(answer) => Ok(Ok(answer)),
+            Err(Failed::Stopped) => Err(Failed::Stopped),
             Err(failed) => {
                 if !matches!(failed, Failed::Reborn { .. }) {
                     self.machine = None;
                 }
-                failed.to_string()
+                Ok(Err(failed.to_string()))
             }
-        };
-        let stopped = Some(Stop::Crashed(why));
-        Ok(Ran { id: job.id, lines: Vec::new(), stopped, unseen: Default::default(), times: Times::default() })
+        }
     }
 
     /// Has the agent try all that it can do, swap, huge pages and KSM too, and takes what came of it into its greeting.
@@ -89,6 +107,11 @@ impl Guest {
         };
         Ok(self.machine.insert(machine))
     }
+}
+
+fn crashed(job: &Job, why: String) -> Ran {
+    let stopped = Some(Stop::Crashed(why));
+    Ran { id: job.id, lines: Vec::new(), stopped, unseen: Default::default(), times: Times::default() }
 }
 
 fn boot(kernel: &Path, options: &Options, retried: &mut Vec<String>) -> Result<(Machine, Hello), Failed> {

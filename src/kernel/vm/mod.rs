@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::wire::{Answer, Hello, Request, VERSION};
-pub use batch::{Batch, on_each};
+pub use batch::{Batch, Task, on_each};
 pub use cache::kernels;
 use console::Console;
 pub use guest::Guest;
