@@ -122,7 +122,7 @@ fn describe(facts: &PageFacts) -> String {
             false => "no page".to_owned(),
         };
     };
-    let value = facts.value.as_ref().map(|value| format!(" = {}", value.to_string())).unwrap_or_default();
+    let value = facts.value.as_ref().map(|value| format!(" = {value}")).unwrap_or_default();
     let flags = flags(facts);
     let flags: Vec<_> = flags.iter().filter(|(_, set)| *set).map(|(name, _)| format!(", {name}")).collect();
     let access = if facts.writable { "rw" } else { "ro" };
@@ -188,7 +188,7 @@ fn readings(observations: &[Observation], pc: Pc, look: &Look) -> String {
         let page = if seen.page == 0 { String::new() } else { format!("page {}: ", seen.page) };
         let promised = if kept { String::new() } else { format!("; promised was {}", Reading::any_of(&seen.promised)) };
         let tone = if kept { Tone::Good } else { Tone::Bad };
-        out.push_str(&look.wrap_toned(&format!("{page}reads {}{promised}", seen.value.to_string()), INDENT, INDENT, tone));
+        out.push_str(&look.wrap_toned(&format!("{page}reads {}{promised}", seen.value), INDENT, INDENT, tone));
     }
     out
 }

@@ -34,7 +34,7 @@ pub struct State<B: Size> {
     larges: B::Larges<LargeFolio<B::Number>>,
     swap: B::Swap<SwapSlot<B>>,
     /// The writable translation that each actor's CPU used last: a page of its address space and the frame behind it.
-    tlbs: B::Tasks<Option<(B::Number, Pfn<B::Number>)>>,
+    tlbs: B::Tasks<Option<Translation<B::Number>>>,
     /// References to the zero page that are counted.
     zero_refcount: B::Number,
     /// What the zero page holds: zeros, unless something went badly wrong.
@@ -47,6 +47,9 @@ const _: () = assert!(size_of::<State<Small>>() <= 512, "one explorer state must
 ///
 /// Source: mm/huge_memory.c, THP_ORDERS_ALL_ANON: orders from 2 on.
 const FRAMES_PER_LARGE: usize = 4;
+
+/// A page of an address space and the frame behind it.
+type Translation<N> = (N, Pfn<N>);
 
 /// All frames are in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

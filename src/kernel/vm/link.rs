@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
-    const ON: AtomicBool = AtomicBool::new(false);
+    static ON: AtomicBool = AtomicBool::new(false);
 
     #[test]
     fn the_port_that_speaks_first_is_the_one_that_is_written_to() {

@@ -101,8 +101,8 @@ fn swapon(path: &str, journal: &mut Vec<Undo>) -> io::Result<()> {
 
 /// Takes away the swap that was arranged.
 pub(super) fn off(journal: &[Undo]) -> Result<(), String> {
-    let ours = journal.iter().filter_map(|undo| if let Undo::Swapoff { path } = undo { Some(path) } else { None });
-    ours.map(|path| swapoff(path)).collect()
+    let mut ours = journal.iter().filter_map(|undo| if let Undo::Swapoff { path } = undo { Some(path) } else { None });
+    ours.try_for_each(|path| swapoff(path))
 }
 
 /// swapoff(2); what is no swap is no failure.
