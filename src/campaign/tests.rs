@@ -1,5 +1,6 @@
 //! That campaigns find what is there and nothing else, always the same, and that what they find becomes small and stays itself.
 
+use super::exec::{self, Look};
 use super::finding::{Finding, examine};
 use super::hunt::{Hunt, Plan, Shard, Turn};
 use super::{mutate, reduce};
@@ -135,5 +136,17 @@ fn a_program_said_again_exactly_is_itself() {
         let without = drawn.code.iter().copied().filter(|instr| !matches!(instr.op, Op::Mmap { .. }));
         let nothing = generate::again(&drawn, without, &whole, Manner::Exactly);
         assert!(nothing.code.iter().all(|instr| instr.op.area().is_none()), "memory that nobody mapped");
+    }
+}
+
+/// Found by the hunt: the lock of the other address space was given back.
+#[test]
+fn ksmd_gives_back_the_lock_that_it_took_where_both_sides_map_one_page() {
+    let text = "scenario s { p: mmap m 1 page ; p: write m 1 ; p: fork c ; p: get m ro -> r ; kernel: ksm_merge p.m c.m ; \
+                c: write m 2 ; p: read m }";
+    let program = lowered(text);
+    for named in policy::builtin() {
+        let ran = exec::run(&program, &named.policy, Look::Steps, &mut ());
+        assert!(!ran.cut_short && ran.operations == 7, "{}: {ran:?}", named.name);
     }
 }

@@ -189,9 +189,9 @@ pub(super) fn protected<B: Size, S: Sink>(
 }
 
 /// The page may not be protected, and is not merged.
-pub(super) fn give_up<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let page = cx.isolated();
-    let second = candidate(cx, true) == Some(page);
+pub(super) fn give_up<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> Progress {
+    // By its address: both may map one page.
+    let second = side(cx, true) == (proc, vpn);
     end(cx, second, false)
 }
 

@@ -72,7 +72,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             match mover(cx.op()) {
                 Mover::Reclaim => reclaim::keep(cx),
                 Mover::Migration => migrate::give_up(cx),
-                Mover::Ksm => ksm::give_up(cx),
+                Mover::Ksm => ksm::give_up(cx, proc, vpn),
             }
         }
         ShareAt::ClearBit => {
