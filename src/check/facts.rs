@@ -62,7 +62,8 @@ pub fn of<B: Size>(
         swapped: matches!(slot.pte.target, Target::Swap(_)),
         writable: flags.contains(PteFlags::WRITE),
         dirty: flags.contains(PteFlags::DIRTY),
-        soft_dirty: flags.contains(PteFlags::SOFT_DIRTY) || slot.vma.flags.contains(VmaFlags::SOFTDIRTY),
+        soft_dirty: (flags.contains(PteFlags::SOFT_DIRTY) && !slot.vma.is_hugetlb())
+            || slot.vma.flags.contains(VmaFlags::SOFTDIRTY),
         uffd_wp: flags.contains(PteFlags::UFFD_WP),
         mapcount: page.map_or(0, |(pfn, _, _)| st.mapcount(pfn)),
         refcount: page.map_or(0, |(_, folio, _)| folio.ref_count()),

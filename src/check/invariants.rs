@@ -287,7 +287,8 @@ impl Books {
         if pte.flags.contains(PteFlags::UFFD_WP) && vma.flags.contains(VmaFlags::UFFD_WP) {
             return Broken::at(13, proc, vpn);
         }
-        if !pte.flags.contains(PteFlags::SOFT_DIRTY) && !vma.flags.contains(VmaFlags::SOFTDIRTY) {
+        let tracked = !vma.is_hugetlb(); // clear_refs walks around huge pages of the pool.
+        if tracked && !pte.flags.contains(PteFlags::SOFT_DIRTY) && !vma.flags.contains(VmaFlags::SOFTDIRTY) {
             return Broken::at(14, proc, vpn);
         }
         None

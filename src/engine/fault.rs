@@ -1,6 +1,6 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, swap, wp};
+use super::{Cx, Progress, exclusive, hugetlb, swap, wp};
 use crate::ir::{Advice, Op};
 use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
@@ -43,7 +43,8 @@ pub(super) fn fail<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, failure: Failure) ->
 pub(super) fn permitted<B: Size, S: Sink>(cx: &Cx<'_, B, S>, kind: FaultKind) -> Result<(), Failure> {
     let vma = cx.slot().vma;
     let mapped = vma.flags.contains(VmaFlags::MAPPED);
-    let forced = cx.me().flags.contains(TaskFlags::FORCED) && vma.is_cow();
+    let refused = vma.is_hugetlb() && kind == FaultKind::Write && hugetlb::refuses_force(cx);
+    let forced = cx.me().flags.contains(TaskFlags::FORCED) && vma.is_cow() && !refused;
     let may = match kind {
         FaultKind::Write => vma.flags.contains(VmaFlags::WRITE),
         FaultKind::Read | FaultKind::Unshare => vma.flags.contains(VmaFlags::READ),
@@ -62,6 +63,15 @@ fn bad_address(op: Op, mapped: bool) -> Failure {
         Op::DirectRead { .. } | Op::DirectWrite { .. } => Failure::EFAULT,
         Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => Failure::EFAULT,
         other => panic!("cowl bug: {other:?} does not fault"),
+    }
+}
+
+/// How an instruction tells user space that no page is to be had: VM_FAULT_SIGBUS.
+pub(super) fn bus_error(op: Op) -> Failure {
+    match bad_address(op, true) {
+        Failure::SIGSEGV => Failure::SIGBUS,
+        Failure::EINVAL | Failure::ENOMEM => Failure::EFAULT, // MADV_POPULATE
+        other => other,
     }
 }
 
@@ -89,6 +99,7 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
     cx.emit("fault", |_| What::Fault { proc, vpn });
     match (slot.pte.target, kind) {
         (Target::Swap(_), _) => swap::find(cx, kind, slot.pte),
+        (Target::None, _) if slot.vma.is_hugetlb() => hugetlb::fault_missing(cx, kind),
         (Target::None, _) if slot.vma.cache_place().is_some() => map_cached(cx, slot.vma, kind),
         (Target::None, FaultKind::Write) => match cx.st.alloc() {
             Ok(new) => cx.fault_at(Fault::InstallAnon { new }),
@@ -131,7 +142,7 @@ pub(super) fn written_flags<N: Number>(vma: &Vma<N>) -> PteFlags {
 ///
 /// Source: mm/rmap.c `folio_add_new_anon_rmap`.
 pub(super) fn map_new_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, new: Pfn<B::Number>) {
-    cx.st.folio_mut(new).flags = FolioFlags::ANON;
+    cx.st.folio_mut(new).flags.insert(FolioFlags::ANON);
     cx.st.add_rmap_pte(proc, new);
     mark_proven(cx, new);
 }

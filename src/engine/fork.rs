@@ -1,10 +1,10 @@
 //! fork: copying page tables, page by page, under write_protect_seq.
 
-use super::{Cx, Progress, Ruling, exclusive, fault};
+use super::{Cx, Progress, Ruling, exclusive, fault, hugetlb, zap};
 use crate::policy::{Defect, ForkPinnedPte, ForkSeq, Policy};
 use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Number, ProcId, Size, Vpn};
+use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
 /// What a decision about an anonymous page is made on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,13 +28,14 @@ pub fn decide_pinned(knob: ForkPinnedPte, page: &ForkFacts) -> bool {
     }
 }
 
-/// K14. Does fork announce in write_protect_seq that it write-protects?
+/// K14. Does fork's write_protect_seq tell lockless pinning of such a page that it runs?
 ///
-/// Source: mm/memory.c `copy_page_range` (5.11). Covering hugetlb ranges too makes no difference to base pages.
-pub fn decide_seq(knob: ForkSeq) -> bool {
+/// Source: mm/memory.c `copy_page_range` (5.11), mm/hugetlb.c `copy_hugetlb_page_range` (5.19).
+pub fn decide_seq(knob: ForkSeq, hugetlb: bool) -> bool {
     match knob {
         ForkSeq::Off => false,
-        ForkSeq::On | ForkSeq::OnHugetlb => true,
+        ForkSeq::On => !hugetlb,
+        ForkSeq::OnHugetlb => true,
     }
 }
 
@@ -89,7 +90,7 @@ impl Pair {
 }
 
 fn announce<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, parent: ProcId) {
-    if decide_seq(cx.policy.fork_seq) {
+    if decide_seq(cx.policy.fork_seq, false) {
         let mm = cx.st.mm_mut(parent);
         mm.write_protect_seq = mm.write_protect_seq.wrapping_add(1);
     }
@@ -134,7 +135,7 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
     }
     // userfaultfd registrations stay with the parent: no scenario asks for fork events.
     let child = cx.st.slot_mut(pair.child, pair.vpn);
-    *child = Slot { vma: Vma { flags: vma.flags - VmaFlags::UFFD_WP, ..vma }, ..Slot::default() };
+    *child = Slot { vma: Vma { flags: vma.flags - (VmaFlags::UFFD_WP | VmaFlags::RESERVED), ..vma }, ..Slot::default() };
     let wiped = vma.flags.contains(VmaFlags::WIPEONFORK) && !cx.policy.defects.has(Defect::ForkIgnoresWipe);
     if wiped || vma.flags.contains(VmaFlags::SHARED) {
         return true; // What is shared is found in the page cache again.
@@ -200,6 +201,9 @@ fn page_of<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pair: Pair) -> Pfn<B::Number> {
 
 fn must_copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> bool {
     let pfn = page_of(cx, pair);
+    if cx.st.slot(pair.parent, pair.vpn).vma.is_hugetlb() {
+        return hugetlb::must_copy_at_fork(cx, pair.parent, pair.vpn, pfn);
+    }
     let facts = ForkFacts {
         has_pinned: cx.st.mm(pair.parent).has_pinned,
         maybe_pinned: cx.st.folio(pfn).maybe_pinned(),
@@ -261,9 +265,31 @@ fn install<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
 }
 
 fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
-    let Ok(new) = cx.st.alloc() else { return Progress::Exhausted("page frames") };
+    let new = if cx.st.slot(pair.parent, pair.vpn).vma.is_hugetlb() {
+        match hugetlb::alloc_for_fork(cx) {
+            Ok(new) => new,
+            Err(hugetlb::PoolIsEmpty) => return give_up(cx, pair),
+        }
+    } else {
+        match cx.st.alloc() {
+            Ok(new) => new,
+            Err(_) => return Progress::Exhausted("page frames"),
+        }
+    };
     cx.me_mut().grab = (Target::Page(new), Grab::Get);
     cx.goto(pair.at(ForkAt::Copy))
+}
+
+/// fork fails for want of memory: what the child has so far goes.
+///
+/// Source: kernel/fork.c `dup_mmap`, `copy_mm`.
+fn give_up<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
+    for vpn in (0..cx.st.pages_per_mm()).map(Vpn::at) {
+        zap::zap_slot(cx, pair.child, vpn);
+    }
+    announce(cx, pair.parent);
+    cx.write_unlock(pair.parent);
+    Progress::Failed(Failure::ENOMEM)
 }
 
 /// The same pte is looked at again, since the lock was dropped; then the copy is made and mapped. The parent's pte stays.

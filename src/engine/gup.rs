@@ -1,12 +1,12 @@
 //! get_user_pages: taking references through a page table, fast without locks or slow under mmap_lock.
 
-use super::{Cx, Progress, fault, force, read_only};
+use super::{Cx, Progress, fault, force, fork, read_only};
 use crate::ir::{Op, Speed};
 use crate::observe::Seen;
 use crate::policy::{Defect, DioRef, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
 use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, State, Target, TaskFlags};
 use crate::trace::Sink;
-use crate::types::{ProcId, RefId, Size};
+use crate::types::{ProcId, RefId, Size, Vpn};
 
 /// What a caller wants of GUP: its flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -166,10 +166,17 @@ fn begin<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     cx.goto(At::Gup(if want.fast { GupAt::Begin } else { GupAt::Slow }))
 }
 
+/// Whether the sequence count says anything about the page at hand, or, at the end of the walk, about the one before.
+fn asks_for_fork<B: Size, S: Sink>(cx: &Cx<'_, B, S>, want: &Want) -> bool {
+    let page = cx.me().page.min(cx.len() - 1);
+    let vma = cx.st.slot(cx.proc(), Vpn(cx.area().start.0 + page)).vma;
+    want.pin && fork::decide_seq(cx.policy.fork_seq, vma.is_hugetlb())
+}
+
 /// Only pins ask whether a fork is under way; a get may land on a page that fork is about to share.
 fn read_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     let seq = cx.st.mm(cx.proc()).write_protect_seq;
-    let forking = want.pin && seq % 2 == 1;
+    let forking = asks_for_fork(cx, want) && seq % 2 == 1;
     cx.goto(At::Gup(if forking { GupAt::Slow } else { GupAt::ReadPte { seq } }))
 }
 
@@ -231,7 +238,7 @@ fn back_off<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
 }
 
 fn reread_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
-    if want.pin && cx.st.mm(cx.proc()).write_protect_seq != seq {
+    if asks_for_fork(cx, want) && cx.st.mm(cx.proc()).write_protect_seq != seq {
         let (target, how) = std::mem::take(&mut cx.me_mut().grab);
         ungrab(cx.st, target, how);
         if names_reference(cx.op()) {

@@ -1,7 +1,7 @@
 //! Making mappings, and advice that only a vma remembers.
 
-use super::{Cx, Progress};
-use crate::ir::{Advice, Area, Backing, Prot, Sharing};
+use super::{Cx, Progress, hugetlb};
+use crate::ir::{Advice, Area, Backing, MemKind, Prot, Sharing};
 use crate::state::{MmapLock, Slot, State, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, Vpn};
@@ -34,13 +34,21 @@ pub(super) fn mmap<B: Size, S: Sink>(
         return Progress::Blocked;
     }
     let shared = if sharing == Sharing::Shared { VmaFlags::SHARED } else { VmaFlags::empty() };
+    let huge = match cx.program.mems[area.mem.idx()].kind {
+        MemKind::Hugetlb { .. } if sharing == Sharing::Shared => VmaFlags::HUGETLB,
+        MemKind::Hugetlb { .. } => VmaFlags::HUGETLB | VmaFlags::RESERVED,
+        MemKind::Pages | MemKind::Thp | MemKind::Mthp { .. } => VmaFlags::empty(),
+    };
+    if huge.contains(VmaFlags::HUGETLB) && !hugetlb::can_reserve(cx, area.len.into()) {
+        return Progress::Failed(Failure::ENOMEM);
+    }
     let first = match backing {
         Backing::File(file) => Some(cx.program.cache_start(file)),
         Backing::Anon | Backing::Special | Backing::Device => None,
     };
     for (nr, vpn) in area.pages().enumerate() {
         let cache = first.map_or(0, |first| (first + nr + 1) as u32);
-        let flags = VmaFlags::MAPPED | VmaFlags::SOFTDIRTY | shared | prot_flags(prot);
+        let flags = VmaFlags::MAPPED | VmaFlags::SOFTDIRTY | shared | huge | prot_flags(prot);
         let vma = Vma { flags, cache: B::Number::new(cache), order: 0 };
         *cx.st.slot_mut(area.proc, vpn) = Slot { vma, ..Slot::default() };
     }

@@ -10,6 +10,7 @@ mod fault;
 mod force;
 mod fork;
 mod gup;
+mod hugetlb;
 mod ksm;
 mod map;
 mod migrate;

@@ -203,7 +203,8 @@ fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp
     let fault_wanted = uffd_wants_fault || (soft_dirty_wants_fault && !cx.policy.defects.has(Defect::SoftDirtyUpgradeIgnored));
     // vm_page_prot of a shared mapping whose stores nobody tracks has the write bit: no upgrade is needed there.
     let by_page_prot = shared && !soft_dirty_wants_fault && slot.pte.target != Target::Zero;
-    let may = slot.vma.flags.contains(VmaFlags::WRITE) && !fault_wanted;
+    let private_huge = slot.vma.is_hugetlb() && !shared; // hugetlb_change_protection upgrades nothing.
+    let may = slot.vma.flags.contains(VmaFlags::WRITE) && !fault_wanted && !private_huge;
     if may && (by_page_prot || upgrades(cx, proc, vpn, &facts)) {
         cx.st.slot_mut(proc, vpn).pte.flags.insert(PteFlags::WRITE);
     }
@@ -370,7 +371,8 @@ pub(super) fn clear_refs<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 fn clear_soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
     cx.st.slot_mut(proc, vpn).vma.flags.remove(VmaFlags::SOFTDIRTY);
     let Pte { target, .. } = cx.st.pte(proc, vpn);
-    if target == Target::None {
+    let huge = cx.st.slot(proc, vpn).vma.is_hugetlb(); // clear_refs walks around them.
+    if target == Target::None || huge {
         return;
     }
     let (facts, knob) = (wp_facts(cx, proc, vpn), cx.policy.clear_refs_pinned);
@@ -395,6 +397,7 @@ pub(super) fn soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         return Progress::Blocked;
     }
     let slot = cx.slot();
-    let bit = slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || slot.pte.flags.contains(PteFlags::SOFT_DIRTY);
+    let by_pte = slot.pte.flags.contains(PteFlags::SOFT_DIRTY) && !slot.vma.is_hugetlb();
+    let bit = slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || by_pte;
     cx.commit_page(Seen::Bit(bit))
 }

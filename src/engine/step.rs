@@ -1,5 +1,5 @@
 use super::{Cx, Progress, access, fault, fork, gup, ksm, map, migrate, prot, reclaim, swap, through, transient, zap};
-use crate::ir::{Advice, Area, Backing, Op, Program, UffdMode};
+use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
 use crate::state::{At, Fault, Task, TaskFlags};
 use crate::trace::Sink;
@@ -120,13 +120,21 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 /// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x); mm/madvise.c `madvise_behavior_valid`.
 pub fn lacking(policy: &Policy, program: &Program, op: Op) -> Option<Feature> {
     let feature = if let Op::UffdRegister { area, mode: UffdMode::Wp } = op {
-        if is_of_a_file(program, area) { Feature::UffdWpFile } else { Feature::UffdWp }
+        if is_of_a_file(program, area) || is_hugetlb(program, area) { Feature::UffdWpFile } else { Feature::UffdWp }
+    } else if let Op::Madvise { area, advice: Advice::Dontneed } = op
+        && is_hugetlb(program, area)
+    {
+        Feature::HugetlbDontneed
     } else if let Op::Madvise { advice: Advice::PopulateRead | Advice::PopulateWrite, .. } = op {
         Feature::Populate
     } else {
         return None;
     };
     policy.lacks.has(feature).then_some(feature)
+}
+
+fn is_hugetlb(program: &Program, area: Area) -> bool {
+    matches!(program.mems[area.mem.idx()].kind, MemKind::Hugetlb { .. })
 }
 
 /// Whether some mapping of the program puts pages of a file there.

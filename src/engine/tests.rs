@@ -4,6 +4,7 @@ use super::exclusive::{Change, Event, decide as decide_exclusive};
 use super::force::{ForceFacts, decide_follow_write};
 use super::fork::{ForkFacts, decide_pinned, decide_seq};
 use super::gup::{decide_account, decide_dio, decide_proc_mem, decide_vmsplice, decide_zero_pin};
+use super::hugetlb::{Force, HugePageFacts, decide_force_write, decide_fork_pinned, decide_reuse};
 use super::prot::{
     UpgradeFacts, WpFacts, WpVerdict, decide_clear_refs, decide_clear_refs_lock, decide_upgrade, decide_wp_pinned,
 };
@@ -131,7 +132,6 @@ fn fork_copies_for_pins_as_far_as_it_looks_for_them() {
         assert_eq!(decide_pinned(ForkPinnedPte::CopyIfPinned, &page), pinned_here, "{page:?}");
         assert_eq!(decide_pinned(ForkPinnedPte::CopyIfExclPinned, &page), pinned_here && page.exclusive, "{page:?}");
     }
-    assert!(!decide_seq(ForkSeq::Off) && decide_seq(ForkSeq::On) && decide_seq(ForkSeq::OnHugetlb));
 }
 
 #[test]
@@ -217,4 +217,32 @@ fn a_policy_without_a_bit_never_touches_it_and_the_others_set_it_alone_and_clear
         assert_eq!(decide_exclusive(knob, Event::Proven), Change::Set);
         assert_eq!(decide_exclusive(knob, Event::Shared), Change::Clear);
     }
+}
+
+#[test]
+fn a_huge_page_of_the_pool_is_kept_by_its_last_mapping_alone_and_copied_at_fork_for_its_pins_alone() {
+    for knob in [ReuseHugetlb::Mapcount1, ReuseHugetlb::Mapcount1Excl] {
+        for (anon, mapcount) in BITS.into_iter().flat_map(|anon| (1..=3).map(move |mapcount| (anon, mapcount))) {
+            assert_eq!(decide_reuse(knob, &HugePageFacts { anon, mapcount }), anon && mapcount == 1);
+        }
+    }
+    for pinned in BITS {
+        assert!(!decide_fork_pinned(ForkPinnedHugetlb::Share, pinned));
+        assert_eq!(decide_fork_pinned(ForkPinnedHugetlb::Copy, pinned), pinned);
+    }
+}
+
+#[test]
+fn the_sequence_count_speaks_of_huge_pages_where_it_says_so() {
+    for hugetlb in BITS {
+        assert!(!decide_seq(ForkSeq::Off, hugetlb) && decide_seq(ForkSeq::OnHugetlb, hugetlb));
+        assert_eq!(decide_seq(ForkSeq::On, hugetlb), !hugetlb);
+    }
+}
+
+#[test]
+fn a_forced_write_to_huge_pages_is_unsafe_refused_or_like_any_other() {
+    use HugetlbForceWrite::*;
+    let said = [AllowedUnsafe, Rejected, ExclusiveOnly].map(decide_force_write);
+    assert_eq!(said, [Force::Unsafe, Force::Refuse, Force::AsSmall]);
 }

@@ -7,7 +7,10 @@ use crate::state::{At, FolioFlags, Target};
 use crate::trace::{Sink, What};
 use crate::types::{Failure, Size, ValueId};
 
-/// One step of an instruction that takes each page for a moment: O_DIRECT, process_vm_*, /proc/PID/mem.
+/// One step of an instruction that takes each page for a moment: O_DIRECT, process_vm_*, /proc/PID/mem. Who writes marks the
+/// folio dirty, for a lockless walk looked at no dirty bit.
+///
+/// Source: block/bio.c `bio_set_pages_dirty`, mm/gup.c `unpin_user_pages_dirty_lock`, mm/memory.c `__access_remote_vm`.
 pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if cx.me().at != At::Through {
         return gup::step(cx);
@@ -17,6 +20,9 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY); // block/bio.c bio_set_pages_dirty
     }
     let seen = if let Op::DirectRead { value, .. } | Op::ProcessVmWritev { value, .. } | Op::Poke { value, .. } = cx.op() {
+        if let Some(pfn) = target.pfn() {
+            cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
+        }
         store(cx, target, value)
     } else {
         cx.read_words(target)

@@ -2,7 +2,7 @@
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, fault, ksm, swap, transient};
+use super::{Cx, Progress, Ruling, fault, hugetlb, ksm, swap, transient};
 use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
@@ -154,6 +154,9 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
 }
 
 fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdict {
+    if cx.slot().vma.is_hugetlb() {
+        return hugetlb::decide(cx, pfn);
+    }
     let facts = facts(cx, pfn);
     let (small, merged) = (cx.policy.reuse_small, cx.policy.reuse_ksm);
     let (verdict, rule, knob, value) = match cx.st.folio(pfn).flags.contains(FolioFlags::KSM) {
@@ -202,11 +205,17 @@ pub(super) fn facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pfn: Pfn<B::Number>) ->
 /// Keeps the page. After an unshare fault the pte stays as it is; without VM_WRITE it becomes dirty and stays read-only.
 fn reuse<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
     if kind == FaultKind::Write {
-        let flags = fault::written_flags(&cx.slot().vma);
+        let flags = flags_after_write(cx);
         cx.slot_mut().pte.flags |= flags;
         broke_cow(cx);
     }
     fault::done(cx)
+}
+
+/// The bits that the pte gets when its write fault is over.
+fn flags_after_write<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> PteFlags {
+    let vma = cx.slot().vma;
+    if vma.is_hugetlb() { hugetlb::flags_after_write(cx) } else { fault::written_flags(&vma) }
 }
 
 /// Remembers what FOLL_COW stands for: a forced write fault ended without a writable pte.
@@ -220,7 +229,17 @@ pub(super) fn broke_cow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
 ///
 /// Source: mm/memory.c `wp_page_copy`, as are the steps below.
 pub(super) fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, seen: Pte<B::Number>) -> Progress {
-    let Ok(new) = cx.st.alloc() else { return Progress::Exhausted("page frames") };
+    let new = if cx.slot().vma.is_hugetlb() {
+        match hugetlb::alloc_copy(cx, kind, seen) {
+            Ok(new) => new,
+            Err(progress) => return progress,
+        }
+    } else {
+        match cx.st.alloc() {
+            Ok(new) => new,
+            Err(_) => return Progress::Exhausted("page frames"),
+        }
+    };
     if !cx.policy.defects.has(Defect::CopyForgetsContents) {
         cx.st.page_mut(new).words = cx.st.words(seen.target);
     }
@@ -257,13 +276,13 @@ pub(super) fn install<B: Size, S: Sink>(
     seen: Pte<B::Number>,
     new: Pfn<B::Number>,
 ) -> Progress {
-    let (proc, vpn, vma) = (cx.proc(), cx.vpn(), cx.slot().vma);
+    let (proc, vpn) = (cx.proc(), cx.vpn());
     if let Target::Page(old) = seen.target {
         cx.copied(proc, vpn, old, new, "wp_page_copy");
     }
     fault::map_new_anon(cx, proc, new);
     let flags = match kind {
-        FaultKind::Write => fault::written_flags(&vma),
+        FaultKind::Write => flags_after_write(cx),
         FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareDropsUffdWp) => {
             PteFlags::YOUNG | (seen.flags & PteFlags::SOFT_DIRTY)
         }

@@ -60,6 +60,12 @@ fn drop_zapped<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     cx.goto(if all { At::Finish } else { At::Walk })
 }
 
+/// Takes a page of an address space away altogether: its vma, its pte, and what that maps.
+pub(super) fn zap_slot<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
+    let slot = std::mem::take(cx.st.slot_mut(proc, vpn));
+    drop_mapping(cx, proc, slot.pte.target);
+}
+
 /// A mapping of a page goes: its mapcount, then its reference.
 ///
 /// Source: mm/rmap.c `folio_remove_rmap_pte`.
@@ -94,8 +100,7 @@ pub(super) fn exit<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
             if !cx.ptl_is_free(proc) {
                 return Progress::Blocked;
             }
-            let slot = std::mem::take(cx.st.slot_mut(proc, vpn));
-            drop_mapping(cx, proc, slot.pte.target);
+            zap_slot(cx, proc, vpn);
             cx.goto(At::Exit(Vpn(vpn.0 + 1)))
         }
         At::Exit(_) => {

@@ -6,9 +6,6 @@ use crate::types::Pc;
 /// Everything of a program that is not modelled yet: the instruction, or `None` for what the machine is said to have, and what it is.
 pub fn unmodelled(program: &Program) -> Vec<(Option<Pc>, &'static str)> {
     let mut found = Vec::new();
-    if program.system.hugetlb.is_some() {
-        found.push((None, "a pool of huge pages"));
-    }
     for (idx, instr) in program.code.iter().enumerate() {
         if let Some(what) = operation(program, instr.op) {
             found.push((Some(Pc::at(idx)), what));
@@ -56,7 +53,8 @@ fn mapping(program: &Program, kind: MemKind, backing: Backing) -> Option<&'stati
     match (kind, backing) {
         (MemKind::Thp, _) => Some("a THP"),
         (MemKind::Mthp { .. }, _) => Some("a large folio below the size of a PMD"),
-        (MemKind::Hugetlb { .. }, _) => Some("hugetlb memory"),
+        (MemKind::Hugetlb { .. }, Backing::Special | Backing::Device) => Some("hugetlb memory of a device"),
+        (MemKind::Hugetlb { .. }, Backing::Anon | Backing::File(_)) => None,
         (MemKind::Pages, Backing::Special) => Some("special memory"),
         (MemKind::Pages, Backing::Device) => Some("ZONE_DEVICE memory"),
         (MemKind::Pages, Backing::File(file)) if !program.files[file.idx()].name.is_empty() => Some("a mapping of a file"),

@@ -84,6 +84,8 @@ set! {
         KsmLeavesWritable,
         /// Unmapping a page for swap or migration forgets that its pte was dirty.
         UnmapForgetsDirty,
+        /// The owner of a reservation is killed like any other when the pool is empty.
+        HugetlbOwnerCannotSteal,
         /// A write fault maps the zero page writable.
         ZeroPageWritable,
         /// Fork shares pages that MADV_WIPEONFORK wants wiped.

@@ -89,7 +89,7 @@ answer! {
 }
 
 answer! {
-    /// K5. May a write fault on an anonymous hugetlb page keep it? Home: not built yet.
+    /// K5. May a write fault on an anonymous hugetlb page keep it? Home: `engine::hugetlb::decide_reuse`.
     ReuseHugetlb {
         /// Yes if it is mapped once. References never count.
         Mapcount1,
@@ -197,7 +197,7 @@ answer! {
 }
 
 answer! {
-    /// K13. What does fork do with a hugetlb page that may be pinned? Home: not built yet.
+    /// K13. What does fork do with a hugetlb page that may be pinned? Home: `engine::hugetlb::decide_fork_pinned`.
     ForkPinnedHugetlb {
         /// Shares it as any other.
         Share,
@@ -432,7 +432,7 @@ answer! {
 }
 
 answer! {
-    /// K32. May a forced write go to a read-only hugetlb mapping? Home: not built yet.
+    /// K32. May a forced write go to a read-only hugetlb mapping? Home: `engine::hugetlb::decide_force_write`.
     HugetlbForceWrite {
         /// Yes, and nothing keeps the pte from becoming writable.
         AllowedUnsafe,

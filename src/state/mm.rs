@@ -139,6 +139,11 @@ impl<N: Number> Vma<N> {
         (self.cache.get() as usize).checked_sub(1)
     }
 
+    /// Of huge pages from the pool.
+    pub fn is_hugetlb(&self) -> bool {
+        self.flags.contains(VmaFlags::HUGETLB)
+    }
+
     /// `is_cow_mapping`: private, and could be made writable.
     pub fn is_cow(&self) -> bool {
         self.flags.contains(VmaFlags::MAPPED) && !self.flags.contains(VmaFlags::SHARED)
