@@ -8,6 +8,7 @@ use crate::check::report::{PolicyResult, Run, ScenarioReport, Verdict};
 use crate::check::verdict::expected;
 use crate::check::{Under, judge};
 use crate::diag::{Finding, Place, Severity, Source};
+use crate::explore;
 use crate::ir::Scenario;
 use crate::lower::{Include, Included, Lowered, lower};
 use crate::policy::{self, Kind, Policy, RangeError, nearest};
@@ -149,6 +150,32 @@ pub fn run(source: Source, include: &mut Include, options: &Options<'_>) -> File
     report
 }
 
+/// The scenarios of a file, and for each the policies asked for whose runs are not skipped. Nothing runs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub scenario: Scenario,
+    /// Their places among all policies the file knows, and their names.
+    pub policies: Vec<(usize, String, Policy)>,
+}
+
+/// What is to be explored of a file: see [`Plan`]. Where it has a mistake, nothing.
+pub fn plan(source: Source, include: &mut Include, options: &Options<'_>) -> (FileReport, Vec<Plan>) {
+    let (report, lowered) = read(source, include);
+    if report.failed() {
+        return (report, Vec::new());
+    }
+    let users = lowered.policies.iter().map(|user| (user.name.clone(), user.policy));
+    let all: Vec<_> = policy::builtin().iter().map(|named| (named.name.to_owned(), named.policy)).chain(users).collect();
+    let asked = places(options.policies, &report.policies).unwrap_or_default(); // Said by `unknown_policy`.
+    let wanted = lowered.scenarios.into_iter().filter(|scenario| options.scenario.is_none_or(|name| name == scenario.name));
+    let plans = wanted.map(|scenario| {
+        let runs = |policy: &Policy| crate::check::lacks(&scenario.program, policy).is_none();
+        let policies = asked.iter().map(|place| (*place, all[*place].0.clone(), all[*place].1));
+        Plan { policies: policies.filter(|(_, _, policy)| runs(policy)).collect(), scenario }
+    });
+    (report, plans.collect())
+}
+
 /// The text in canonical layout, behind the text as it was.
 ///
 /// # Errors
@@ -249,7 +276,10 @@ fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: 
     let first_at_least = |(place, _): &(usize, &usize)| *place == 0 || !options.stopped();
     let results = asked.iter().enumerate().take_while(first_at_least).map(|(_, index)| {
         let (name, policy) = &all[*index];
-        let run = judge(&scenario, Under { policy, index: *index }, options.steps);
+        let mut run = judge(&scenario, Under { policy, index: *index }, options.steps);
+        if run.one_schedule && !matches!(run.verdict, Verdict::Skip(_)) {
+            run.race = Some(explore::race(&scenario.program, policy));
+        }
         let spoken_of = scenario.expects.iter().filter(|expect| expect.on.contains(index));
         let expected = spoken_of.map(|expect| expected(expect, &run)).collect();
         PolicyResult { policy: (*name).to_owned(), run, expected }

@@ -24,6 +24,7 @@ pub mod run;
 pub mod kernel;
 
 pub mod check;
+pub mod explore;
 
 pub mod analysis;
 pub mod diag;

@@ -15,6 +15,11 @@ pub fn met(program: &Program, claim: &Claim, value: Value, all: impl Fn(ObsId, &
     })
 }
 
+/// Whether a claim is about what was observed before.
+pub fn names_observations(claim: &Claim) -> bool {
+    claim.any_of.iter().any(|operand| matches!(operand, Operand::Obs(_)))
+}
+
 /// The values of what was seen: of each word read, or the bit as a number.
 pub fn values(program: &Program, seen: Seen) -> impl Iterator<Item = Value> {
     let (words, bit) = match seen {

@@ -34,7 +34,7 @@ pub struct Under<'a> {
 pub fn judge(scenario: &Scenario, under: Under<'_>, traced: bool) -> Run {
     let program = &scenario.program;
     let mut judge = Judge::new(scenario, under, traced);
-    if let Some(feature) = first_lacking(program, under.policy) {
+    if let Some(feature) = lacks(program, under.policy) {
         judge.run.verdict = Verdict::Skip(format!("this policy lacks {feature}"));
         return judge.run;
     }
@@ -47,7 +47,7 @@ pub fn judge(scenario: &Scenario, under: Under<'_>, traced: bool) -> Run {
 }
 
 /// What the program needs and the policy lacks, unless the line announces that it fails.
-fn first_lacking(program: &Program, policy: &Policy) -> Option<String> {
+pub fn lacks(program: &Program, policy: &Policy) -> Option<String> {
     let missing = program
         .code
         .iter()

@@ -17,4 +17,4 @@ mod judge;
 mod reading;
 
 pub use frames::letter;
-pub use judge::{Under, judge};
+pub use judge::{Under, judge, lacks};

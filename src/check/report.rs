@@ -1,6 +1,6 @@
 //! What a run came to, as plain values; [`crate::render`] makes text of them.
 
-use crate::ir::{Outcome, Program};
+use crate::ir::{Frequency, Outcome, Program};
 use crate::trace::Decision;
 use crate::types::{Pc, Span, Value};
 
@@ -64,6 +64,49 @@ pub struct Run {
     pub steps: Vec<Step>,
     /// The program has races and one deterministic schedule of them was run.
     pub one_schedule: bool,
+    /// What all orders of its races come to, where they were tried.
+    pub race: Option<Race>,
+}
+
+/// What all orders of a program's races come to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Race {
+    /// How orders may end, and how many ways lead there: an outcome, or `None` where nobody can go on.
+    pub endings: Vec<(Option<Outcome>, u64)>,
+    /// Different states on the way.
+    pub states: u64,
+    /// The bound at which the search stopped; `None` where all orders were tried.
+    pub bound: Option<String>,
+}
+
+impl Race {
+    /// Ends with an outcome, and all ends.
+    pub fn reach(&self, outcome: Outcome) -> (u64, u64) {
+        let with = self.endings.iter().filter(|(ending, _)| *ending == Some(outcome)).map(|(_, count)| count);
+        (with.sum(), self.endings.iter().map(|(_, count)| count).sum())
+    }
+
+    /// How many of the orders tried come to this.
+    pub fn frequency(&self, outcome: Outcome) -> Frequency {
+        match self.reach(outcome) {
+            (0, _) => Frequency::Never,
+            (with, all) if with == all => Frequency::Always,
+            _ => Frequency::Sometimes,
+        }
+    }
+
+    /// Whether an expectation about all orders is met; a bound may leave that open.
+    pub fn meets(&self, frequency: Frequency, outcome: Outcome) -> Met {
+        let (with, all) = self.reach(outcome);
+        match frequency {
+            Frequency::Never if 0 < with => Met::No,
+            Frequency::Always if with < all => Met::No,
+            Frequency::Sometimes if 0 < with && with < all => Met::Yes,
+            _ if self.bound.is_some() || all == 0 => Met::NotJudged,
+            Frequency::Never | Frequency::Always => Met::Yes,
+            Frequency::Sometimes => Met::No,
+        }
+    }
 }
 
 impl Run {
@@ -78,6 +121,7 @@ impl Run {
             observations: Vec::new(),
             steps: Vec::new(),
             one_schedule: program.code.iter().any(|instr| instr.race.is_some()),
+            race: None,
         }
     }
 }

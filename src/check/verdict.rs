@@ -62,6 +62,9 @@ pub fn text(expect: &Expect) -> String {
 /// race has one order, of which nothing can come in some but not in each.
 fn met(expect: &Expect, run: &Run) -> Met {
     let Verdict::Came(verdict) = &run.verdict else { return Met::NotJudged };
+    if let (Some(race), false) = (&run.race, matches!(expect.outcome, Outcome::Copies(_))) {
+        return race.meets(expect.frequency, expect.outcome);
+    }
     let came = match expect.outcome {
         Outcome::Copies(pages) => run.copies == u32::from(pages),
         outcome => *verdict == outcome,
@@ -145,6 +148,7 @@ mod tests {
             observations: Vec::new(),
             steps: Vec::new(),
             one_schedule,
+            race: None,
         }
     }
 

@@ -80,6 +80,17 @@ pub enum Command {
         after_help = "Examples:\n  cowl reduce cowl-fuzz/findings/x.cow\n  cowl reduce a.cow --policy linux-5.9 > small.cow"
     )]
     Reduce(super::reduce::Reduce),
+    /// Try every interleaving of the races of scenarios, and say which outcomes come in all, some or none
+    #[command(
+        after_help = "Examples:\n  cowl explore a.cow --policy linux-5.9\n  cowl explore a.cow --scenario gup-fast --naive\n  \
+        cowl explore a.cow --policy latest --states 1000000 --jobs 2\n\n\
+        Exit code 1 when an expectation is unmet, 3 when a bound left something open."
+    )]
+    Explore(Explore),
+    /// Carry out one schedule that `cowl explore` printed, and show its lanes side by side
+    #[command(after_help = "Example:\n  \
+        cowl replay a.cow --policy linux-5.9 --schedule \"parent at fork:dup; parent/2 ends\"")]
+    Replay(Replay),
     /// List the policies, show one, or compare two
     #[command(
         after_help = "Examples:\n  cowl policies\n  cowl policies show linux-5.19\n  cowl policies diff linux-5.18 linux-5.19"
@@ -195,6 +206,60 @@ pub struct Explain {
     /// Only the scenario of this name
     #[arg(long, short, value_name = "NAME")]
     pub scenario: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Explore {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Policies: names, ranges, or `all`; those that the expectations name, and the newest, if left out
+    #[arg(long, short, value_name = "P,…", value_delimiter = ',')]
+    pub policy: Vec<String>,
+    /// Only the scenario of this name
+    #[arg(long, short, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// Stop at paths of this many steps
+    #[arg(long, value_name = "N")]
+    pub depth: Option<u32>,
+    /// Only schedules that leave an actor which could go on at most this often
+    #[arg(long, value_name = "N")]
+    pub switches: Option<u8>,
+    /// Stop at this many states
+    #[arg(long, value_name = "N")]
+    pub states: Option<u64>,
+    /// Stop after this time
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<u64>,
+    /// Stop when this much memory is taken
+    #[arg(long, value_name = "MB", default_value_t = 4096)]
+    pub memory: usize,
+    /// Workers; the result is the same for any number
+    #[arg(long, short, value_name = "N", default_value_t = 1)]
+    pub jobs: usize,
+    /// Leave nothing out: every state, every step
+    #[arg(long)]
+    pub naive: bool,
+    /// Tell states apart by all they are, not by 64 bits of it
+    #[arg(long)]
+    pub exact: bool,
+    /// A table of scenarios, policies, states, steps and outcomes, as the book has it
+    #[arg(long)]
+    pub table: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Replay {
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// The policy; the newest release if left out
+    #[arg(long, short, default_value = "latest", value_name = "P")]
+    pub policy: String,
+    /// Only the scenario of this name
+    #[arg(long, short, value_name = "NAME")]
+    pub scenario: Option<String>,
+    /// The schedule: who runs until where
+    #[arg(long, value_name = "TURNS", default_value = "")]
+    pub schedule: String,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@ mod corpus;
 mod diff;
 mod exit;
 mod explain;
+mod explore;
 mod fmt;
 mod fuzz;
 mod input;
@@ -72,6 +73,8 @@ fn dispatch(command: Command, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), 
         Command::Diff(args) => return diff::diff(&args, out, exit),
         Command::Fuzz(args) => return fuzz::fuzz(&args, out, exit),
         Command::Reduce(args) => return reduce::reduce(&args, out, exit),
+        Command::Explore(args) => return explore::explore(&args, out, exit),
+        Command::Replay(args) => return explore::replay(&args, out, exit),
         Command::Kernel(args) => return kernel::kernel(&args, out, exit),
         Command::Policies(policies) => policies::policies(policies.what, &look, out)?,
         Command::Verbs { verbs } => verbs::verbs(&verbs, &look, out)?,

@@ -90,6 +90,38 @@ impl Progress {
     }
 }
 
+/// A line on standard error that says how far a search is; nothing where nobody looks or it is short.
+#[derive(Debug)]
+pub struct Searching {
+    start: Instant,
+    shown: Option<Instant>,
+    wanted: bool,
+}
+
+impl Searching {
+    pub fn new() -> Self {
+        Self { start: Instant::now(), shown: None, wanted: io::stderr().is_terminal() }
+    }
+
+    /// So many states are known, so many of them wait, in so many bytes.
+    pub fn at(&mut self, states: usize, waiting: usize, bytes: usize) {
+        let due = self.shown.unwrap_or(self.start).elapsed() >= PROGRESS_AFTER;
+        if self.wanted && due {
+            let rate = states as f64 / self.start.elapsed().as_secs_f64();
+            let _ = write!(io::stderr(), "\r\x1b[K{states} states, {rate:.0}/s, {waiting} wait, {} MB", bytes >> 20);
+            self.shown = Some(Instant::now());
+        }
+    }
+
+    /// Takes the line away; the next search starts anew.
+    pub fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+        self.start = Instant::now();
+    }
+}
+
 /// Says of a panic that it is our mistake, and how to report it. Never a second panic, even without a standard error.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {

@@ -5,7 +5,7 @@ use crate::ir::Program;
 use crate::types::{Number, ProcId, Sets, Size, ValueId, ValueSet};
 
 /// Something a page carries with it wherever it goes, and its copy after a fork; nothing that is promised depends on it.
-pub trait Note: Copy + Default + Eq + Hash + Debug {
+pub trait Note: Copy + Default + Eq + Hash + Debug + Send + Sync {
     /// The word at this place now holds this value.
     fn holds(&mut self, word: usize, value: ValueId);
 }

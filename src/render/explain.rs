@@ -237,7 +237,9 @@ fn ending(file: &FileReport, result: &PolicyResult, look: &Look) -> String {
         let place = format!("{}:{}", file.path(), file.place(unmet.span).line);
         out.push_str(&look.wrap_toned(&format!("UNMET: {} ({place})", unmet.message), "", "  ", Tone::Alarm));
     }
-    if result.run.one_schedule {
+    if let Some(race) = words::race(result.run.race.as_ref()) {
+        out.push_str(&look.wrap(&format!("note: this is one order of the race; {race}"), "", "  "));
+    } else if result.run.one_schedule {
         out.push_str(&look.wrap("note: one order of the race was run", "", "  "));
     }
     out

@@ -59,6 +59,7 @@ pub fn ok() -> Run {
         observations: vec![observation],
         steps: Vec::new(),
         one_schedule: false,
+        race: None,
     }
 }
 

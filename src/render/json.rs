@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::words;
 use crate::analysis::{FileReport, Judged};
-use crate::check::report::{Met, Observation, PageFacts, PolicyResult, Reading, Step, Violation};
+use crate::check::report::{Met, Observation, PageFacts, PolicyResult, Race, Reading, Step, Violation};
+use crate::ir::Outcome;
 use crate::trace::Decision;
 use crate::types::{Pc, Value};
 
@@ -45,7 +46,17 @@ struct ResultDto<'a> {
     violations: Vec<ViolationDto<'a>>,
     observations: Vec<ObservationDto>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    race: Option<RaceDto>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepDto<'a>>>,
+}
+
+#[derive(Serialize, Debug)]
+struct RaceDto {
+    verdict: BTreeMap<String, &'static str>,
+    outcomes: BTreeMap<String, u64>,
+    states: u64,
+    bound: Option<String>,
 }
 
 #[derive(Serialize, Debug)]
@@ -129,6 +140,20 @@ pub fn text(files: &[FileReport], trace: bool) -> String {
     serde_json::to_string(&document).expect("cowl bug: a document of numbers and strings cannot fail") + "\n"
 }
 
+impl RaceDto {
+    fn new(race: &Race) -> Self {
+        let word = |ending: Option<Outcome>| ending.map_or("deadlock".to_owned(), |outcome| outcome.to_string());
+        let all: u64 = race.endings.iter().map(|(_, count)| count).sum();
+        let often = |count: u64| if count == all { "always" } else { "sometimes" };
+        Self {
+            verdict: race.endings.iter().map(|(ending, count)| (word(*ending), often(*count))).collect(),
+            outcomes: race.endings.iter().map(|(ending, count)| (word(*ending), *count)).collect(),
+            states: race.states,
+            bound: race.bound.clone(),
+        }
+    }
+}
+
 impl<'a> FileDto<'a> {
     fn new(file: &'a FileReport, trace: bool) -> Self {
         let scenarios = file.scenarios.iter().map(|judged| ScenarioDto {
@@ -158,6 +183,7 @@ impl<'a> ResultDto<'a> {
             gratuitous: run.gratuitous,
             violations: run.violations.iter().map(|violation| ViolationDto::new(file, judged, violation)).collect(),
             observations: run.observations.iter().map(|observation| ObservationDto::new(file, judged, observation)).collect(),
+            race: run.race.as_ref().map(RaceDto::new),
             steps: trace.then(|| run.steps.iter().map(|step| StepDto::new(file, judged, step)).collect()),
         }
     }

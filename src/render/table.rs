@@ -75,7 +75,7 @@ pub fn body(file: &FileReport, judged: &Judged, releases: &[String], look: &Look
             out.push_str(&detail.show(columns, look));
         }
     }
-    if judged.report.results.iter().any(|result| result.run.one_schedule) {
+    if judged.report.results.iter().any(|result| result.run.one_schedule && result.run.race.is_none()) {
         out.push_str(&look.wrap(
             "one order of the race was run; what holds of all orders is not judged",
             "  note: ",
@@ -144,6 +144,7 @@ fn same_result(a: &PolicyResult, b: &PolicyResult) -> bool {
         && a.run.violations.iter().map(told).eq(b.run.violations.iter().map(told))
         && a.run.unmet == b.run.unmet
         && unmet(a) == unmet(b)
+        && words::race(a.run.race.as_ref()) == words::race(b.run.race.as_ref())
 }
 
 fn verdict(result: &PolicyResult) -> String {
@@ -233,6 +234,9 @@ fn details(file: &FileReport, judged: &Judged, row: &Row<'_>) -> Vec<Detail> {
             Parting::Nothing => "nothing is to be decided here".to_owned(),
         };
         details.push(Detail::at(file, judged.span(why.pc), text, Tone::Plain));
+    }
+    if let Some(text) = words::race(result.run.race.as_ref()) {
+        details.push(Detail { line: String::new(), statement: String::new(), text, tone: Tone::Plain });
     }
     for violation in result.run.violations.iter().take(VIOLATIONS_MAX) {
         let invariant = violation.invariant.map(|id| format!("{id}: ")).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! How values, outcomes, decisions and counts read. Every format says them alike.
 
-use crate::check::report::{Expected, Met, PolicyResult, Verdict};
+use crate::check::report::{Expected, Met, PolicyResult, Race, Verdict};
 use crate::ir::Outcome;
 use crate::trace::Decision;
 
@@ -38,6 +38,19 @@ pub fn short_verdict(of: &Verdict) -> String {
 pub fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
     let number = number.into();
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// What all orders of a race come to: `in some orders lost, in others ok`.
+pub fn race(race: Option<&Race>) -> Option<String> {
+    let race = race?;
+    let mut words: Vec<String> =
+        race.endings.iter().map(|(ending, _)| ending.map_or("deadlock".to_owned(), |outcome| outcome.to_string())).collect();
+    words.sort();
+    let bound = race.bound.as_ref().map(|bound| format!(" (not all were tried: {bound})")).unwrap_or_default();
+    Some(match &words[..] {
+        [one] => format!("in every order {one}{bound}"),
+        _ => format!("in some orders {}{bound}", words.join(", in others ")),
+    })
 }
 
 /// A decision in a line: `reuse: last mapping (reuse_small = map_swap; mapcount 1, refcount 2)`.

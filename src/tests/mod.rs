@@ -2,6 +2,7 @@
 
 mod canaries;
 mod corpus;
+mod explore;
 mod ledger;
 mod matrix;
 mod mistakes;

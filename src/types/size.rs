@@ -45,19 +45,19 @@ impl Number for u16 {
 }
 
 /// A row of entries: an array in the small state, a vector in the large one.
-pub trait Table<T>: Clone + PartialEq + Eq + Hash + Debug + AsRef<[T]> + AsMut<[T]> {
+pub trait Table<T>: Send + Sync + Clone + PartialEq + Eq + Hash + Debug + AsRef<[T]> + AsMut<[T]> {
     /// `len` entries with their default value; an array has its full length always.
     fn filled(len: usize) -> Self;
 }
 
-impl<T: Copy + Default + Eq + Hash + Debug, const N: usize> Table<T> for [T; N] {
+impl<T: Copy + Default + Eq + Hash + Debug + Send + Sync, const N: usize> Table<T> for [T; N] {
     fn filled(len: usize) -> Self {
         assert!(len <= N, "cowl bug: {len} entries asked of a table of {N}; lowering must check `Size::fits`");
         [T::default(); N]
     }
 }
 
-impl<T: Copy + Default + Eq + Hash + Debug> Table<T> for Vec<T> {
+impl<T: Copy + Default + Eq + Hash + Debug + Send + Sync> Table<T> for Vec<T> {
     fn filled(len: usize) -> Self {
         vec![T::default(); len]
     }
@@ -108,23 +108,23 @@ pub trait Size: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
     /// What one page may hold, or may have held: a set of values for each word the program tells apart.
     type Sets: Sets;
     /// One entry a process.
-    type Procs<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Procs<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry for each page of each address space.
-    type Slots<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Slots<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry a page frame.
-    type Frames<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Frames<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry for each page that a file holds.
-    type Cache<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Cache<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry a named reference.
-    type Refs<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Refs<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry for each page that a named reference holds.
-    type Held<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Held<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry an actor.
-    type Tasks<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Tasks<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry for each place where a large folio may begin: every fourth frame.
-    type Larges<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Larges<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
     /// One entry a slot of the swap device.
-    type Swap<T: Copy + Default + Eq + Hash + Debug>: Table<T>;
+    type Swap<T: Copy + Default + Eq + Hash + Debug + Send + Sync>: Table<T>;
 
     /// Processes.
     const PROCS_MAX: usize;
@@ -156,15 +156,15 @@ impl Size for Small {
     type Number = u8;
     type Words = [ValueId; 4];
     type Sets = [u32; 4];
-    type Procs<T: Copy + Default + Eq + Hash + Debug> = [T; 3];
-    type Slots<T: Copy + Default + Eq + Hash + Debug> = [T; 12];
-    type Frames<T: Copy + Default + Eq + Hash + Debug> = [T; 16];
-    type Cache<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
-    type Refs<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
-    type Held<T: Copy + Default + Eq + Hash + Debug> = [T; 8];
-    type Tasks<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
-    type Larges<T: Copy + Default + Eq + Hash + Debug> = [T; 4];
-    type Swap<T: Copy + Default + Eq + Hash + Debug> = [T; 8];
+    type Procs<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 3];
+    type Slots<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 12];
+    type Frames<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 16];
+    type Cache<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 4];
+    type Refs<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 4];
+    type Held<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 8];
+    type Tasks<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 4];
+    type Larges<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 4];
+    type Swap<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = [T; 8];
     const PROCS_MAX: usize = 3;
     const PAGES_MAX: usize = 4;
     const FRAMES_MAX: usize = 16;
@@ -185,15 +185,15 @@ impl Size for Large {
     type Number = u16;
     type Words = [ValueId; 8];
     type Sets = [ValueSet; 8];
-    type Procs<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Slots<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Frames<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Cache<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Refs<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Held<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Tasks<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Larges<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
-    type Swap<T: Copy + Default + Eq + Hash + Debug> = Vec<T>;
+    type Procs<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Slots<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Frames<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Cache<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Refs<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Held<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Tasks<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Larges<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
+    type Swap<T: Copy + Default + Eq + Hash + Debug + Send + Sync> = Vec<T>;
     const PROCS_MAX: usize = 16;
     const PAGES_MAX: usize = 4096;
     const FRAMES_MAX: usize = 65535;
