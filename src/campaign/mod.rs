@@ -10,6 +10,7 @@ pub mod finding;
 pub mod hunt;
 pub mod known;
 pub mod mutate;
+pub mod on_kernel;
 pub mod reduce;
 pub mod smallest;
 pub mod tell;

@@ -311,6 +311,10 @@ pub enum KernelCommand {
     Run(OnKernel),
     /// Run scenarios on the running kernel and in the engine, and compare every fact after every line
     Compare(OnKernel),
+    /// Draw random programs, run them on the running kernel and in the engine, and reduce what differs
+    #[command(after_help = "Examples:\n  cowl kernel fuzz --seconds 120 --seed 1\n  cowl kernel fuzz --programs 1000\n\n\
+        Exit code 1 when a program differs; it is written to the folder of --out and shown by `cowl kernel compare`.")]
+    Fuzz(super::kernel_fuzz::KernelFuzz),
     /// Run as the first process of a virtual machine
     #[command(hide = true)]
     Init,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::args::{Kernel, KernelCommand, KernelFormat};
-use super::{Exit, Fail, Out, metal, report};
+use super::{Exit, Fail, Out, kernel_fuzz, metal, report};
 use crate::kernel::host::{Host, Start};
 use crate::kernel::vm;
 use crate::kernel::wire::Hello;
@@ -17,6 +17,7 @@ pub fn kernel(args: &Kernel, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), F
         KernelCommand::Probe { format, kernel, allow_system } => probe(*format, kernel.as_deref(), *allow_system, out, exit),
         KernelCommand::Run(args) => metal::on_kernel(args, false, out, exit),
         KernelCommand::Compare(args) => metal::on_kernel(args, true, out, exit),
+        KernelCommand::Fuzz(args) => kernel_fuzz::fuzz(args, out, exit),
     }
 }
 
@@ -34,8 +35,13 @@ fn agent(_: &mut Exit) -> Result<(), Fail> {
 
 /// An agent that is this program once more.
 pub fn start() -> Result<Host, Fail> {
+    start_on(None)
+}
+
+/// The same beside the calling thread on the CPU of this number, counted from those that may be used.
+pub fn start_on(cpu: Option<usize>) -> Result<Host, Fail> {
     let program = std::env::current_exe().map_err(no_agent)?;
-    Host::start(Start { program, args: vec!["kernel".into(), "agent".into()] }).map_err(no_agent)
+    Host::start(Start { program, args: vec!["kernel".into(), "agent".into()], cpu }).map_err(no_agent)
 }
 
 fn no_agent(error: io::Error) -> Fail {

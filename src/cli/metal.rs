@@ -192,7 +192,7 @@ pub(super) fn came(about: About<'_>, mut ran: Ran) -> Came<'_> {
         let (compared, theirs) = story::compare_runs(engine, &program, &came.ran);
         came.compared = compared;
         // A ledger keeps what was seen as root: without kinds of pages a story cannot be told again.
-        came.row = facts.contains(&"kind").then(|| Row {
+        came.row = (facts.contains(&"kind") && story::is_for_a_ledger(&came.compared)).then(|| Row {
             release: release.to_owned(),
             date: today(),
             file: file.path().to_owned(),

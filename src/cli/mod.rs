@@ -11,6 +11,7 @@ mod fmt;
 mod fuzz;
 mod input;
 mod kernel;
+mod kernel_fuzz;
 mod matrix;
 mod metal;
 mod policies;

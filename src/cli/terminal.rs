@@ -81,6 +81,14 @@ impl Progress {
         }
     }
 
+    /// Says in one line how far something is.
+    pub fn say(&mut self, text: &str) {
+        if self.wanted && PROGRESS_AFTER < self.start.elapsed() {
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+            self.shown = true;
+        }
+    }
+
     /// Takes the line away.
     pub fn clear(&mut self) {
         if self.shown {

@@ -23,6 +23,8 @@ const BEYOND: Duration = Duration::from_secs(20);
 pub struct Start {
     pub program: PathBuf,
     pub args: Vec<OsString>,
+    /// The CPU that it shares with the thread that starts it, counted from those that may be used; any where `None`.
+    pub cpu: Option<usize>,
 }
 
 /// An agent on this machine.
@@ -41,6 +43,9 @@ impl Host {
     /// # Errors
     /// Where it cannot be started, or does not greet as this version does.
     pub fn start(start: Start) -> io::Result<Self> {
+        if let Some(cpu) = start.cpu {
+            stay_on(cpu);
+        }
         // In a group of its own ctrl-C does not reach it: the runner says what becomes of the scenario under way.
         let mut command = Command::new(&start.program);
         command.args(&start.args).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -154,6 +159,21 @@ impl Host {
         self.requests.write_all(&text)
     }
 }
+
+/// Keeps the calling thread, and what it starts, on one CPU: runner and agent take turns, so that neither has to be woken elsewhere.
+#[cfg(target_os = "linux")]
+fn stay_on(nth: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+    let Some(cpu) = cpus.get(nth % cpus.len().max(1)) else { return };
+    let mut one = CpuSet::new();
+    one.set(*cpu);
+    let _ = sched_setaffinity(None, &one);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on(_: usize) {}
 
 /// The answer for a scenario of which the agent has died.
 fn crashed(job: &Job, why: String) -> Ran {

@@ -3,5 +3,6 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod agent;
 pub mod host;
+pub mod sayable;
 pub mod vm;
 pub mod wire;

@@ -231,7 +231,10 @@ mod tests {
             "p: mmap buf 1 page\np: write buf 9\nrace {\np: write buf 1\np/2: write buf 2\np/3: read buf -> seen\n}\np: read buf == 1 or 2",
         );
         let program = &two_writers.program;
-        let verdict = |read: &[u64]| in_some_order(program, &round(program, read)).verdict;
+        let verdict = |read: &[u64]| {
+            let ran = round(program, read);
+            in_some_order(&with_values(program, &ran).expect("few values"), &ran).verdict
+        };
         for read in [[9, 1], [9, 2], [1, 1], [1, 2], [2, 1], [2, 2]] {
             assert_eq!(verdict(&read), Verdict::Came(Outcome::Ok), "{read:?}");
         }

@@ -15,6 +15,10 @@ pub const FACTS: &[&str] = &["value", "frame", "kind", "present", "swapped", "so
 const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel leaves them to the next fault where nothing was \
      ever stored in the vma (mm/memory.c, `vma_needs_copy`), and the model keeps no vmas";
 
+/// The same for pages of files.
+const AROUND: &str = "which ptes of a file a fault fills besides its own: a kernel maps what the page cache has around it \
+     (mm/memory.c, `do_fault_around`), and the model does not";
+
 /// Why the facts after a line that woke others are not held against each other.
 const WOKEN: &str = "pages after a line that wakes a thread: on a kernel it goes on at once, while they are looked at";
 
@@ -211,13 +215,57 @@ pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, 
 /// Holds two stories against each other; `zero` is where the engine maps the zero page.
 pub fn compare(engine: &[Entry], kernel: &[Entry], zero: &BTreeSet<At>) -> Comparison {
     let at = |entry: &Entry| entry.page.clone().map(|page| (entry.line, page));
-    let absent = kernel.iter().filter(|entry| entry.what == "present" && entry.says == "false").filter_map(at);
-    let open: BTreeSet<At> = absent.filter(|at| zero.contains(at)).collect();
-    let is_open = |entry: &&Entry| at(entry).is_some_and(|at| open.contains(&at));
-    let engine: Vec<&Entry> = engine.iter().filter(|entry| !is_open(entry)).collect();
-    let kernel: Vec<&Entry> = kernel.iter().filter(|entry| !is_open(entry)).collect();
-    let unspecified = if open.is_empty() { BTreeMap::new() } else { BTreeMap::from([(ZERO_PTES, open.len())]) };
-    Comparison { entries: kernel.len(), unspecified, difference: difference(&engine, &kernel) }
+    let absent = |told: &[Entry]| -> BTreeSet<At> {
+        told.iter().filter(|entry| entry.what == "present" && entry.says == "false").filter_map(at).collect()
+    };
+    let zero: BTreeSet<At> = absent(kernel).into_iter().filter(|at| zero.contains(at)).collect();
+    let of_files = |told: &[Entry]| -> BTreeSet<At> {
+        told.iter().filter(|entry| entry.what == "kind" && ["shmem", "file"].contains(&&*entry.says)).filter_map(at).collect()
+    };
+    let files = of_files(kernel);
+    let around: BTreeSet<At> = absent(engine).into_iter().filter(|at| files.contains(at)).collect();
+    // From there on the page of a file is mapped once more than the engine says.
+    let since = around.iter().map(|(line, _)| *line).min();
+    let mapped_around = |entry: &Entry| {
+        let counts = entry.what == "mapcount" && since.is_some_and(|since| since <= entry.line);
+        counts && at(entry).is_some_and(|at| files.contains(&at))
+    };
+    let is_told = |entry: &&Entry| {
+        let is_open = at(entry).is_some_and(|at| zero.contains(&at) || around.contains(&at));
+        !is_open && !mapped_around(entry)
+    };
+    let engine: Vec<&Entry> = engine.iter().filter(is_told).collect();
+    let kernel: Vec<Entry> = kernel.iter().filter(is_told).cloned().collect();
+    let kernel = in_the_engines_letters(&engine, kernel);
+    let unspecified = [(ZERO_PTES, zero.len()), (AROUND, around.len())].into_iter().filter(|(_, pages)| 0 < *pages);
+    let difference = difference(&engine, &kernel.iter().collect::<Vec<_>>());
+    Comparison { entries: kernel.len(), unspecified: unspecified.collect(), difference }
+}
+
+/// Whether what was left open leaves the story such that it can be told again from the engine alone: a ledger keeps no other.
+pub fn is_for_a_ledger(compared: &Comparison) -> bool {
+    !compared.unspecified.contains_key(AROUND)
+}
+
+/// Letters stand for frames in order of appearance, which is another where something is left open. Two frames are the same
+/// where each letter of the one story always stands where one letter of the other does.
+fn in_the_engines_letters(engine: &[&Entry], mut kernel: Vec<Entry>) -> Vec<Entry> {
+    let (mut letters, mut taken) = (BTreeMap::<String, String>::new(), BTreeSet::<&str>::new());
+    for (ours, theirs) in engine.iter().zip(&mut kernel) {
+        if (ours.line, &ours.page, &ours.what) != (theirs.line, &theirs.page, &theirs.what) {
+            break;
+        }
+        if theirs.what != "frame" || theirs.says == "none" || ours.says == "none" {
+            continue;
+        }
+        if !letters.contains_key(&theirs.says) && taken.insert(&ours.says) {
+            letters.insert(theirs.says.clone(), ours.says.clone());
+        }
+        if let Some(letter) = letters.get(&theirs.says) {
+            theirs.says.clone_from(letter);
+        }
+    }
+    kernel
 }
 
 /// The first entry in which two stories part.
@@ -277,6 +325,33 @@ mod tests {
         let found = compare(&ours, &ours[..2], &BTreeSet::new()).difference.expect("one ends early");
         assert_eq!((&*found.engine, &*found.kernel), ("ok", "nothing any more"));
         assert_ne!(digest(&ours), digest(&theirs));
+    }
+
+    #[test]
+    fn frames_are_the_same_whatever_their_letters_but_never_two_for_one() {
+        let told = |letters: [&'static str; 3]| {
+            let lines = letters.iter().enumerate().map(|(line, letter)| (line, "p.buf[0]", "frame", *letter));
+            story(&lines.collect::<Vec<_>>())
+        };
+        let same = |ours, theirs| compare(&told(ours), &told(theirs), &BTreeSet::new()).difference.is_none();
+        assert!(same(["A", "B", "A"], ["C", "A", "C"]));
+        assert!(!same(["A", "B", "A"], ["C", "A", "A"]));
+        assert!(!same(["A", "A", "A"], ["A", "A", "B"]));
+        assert!(!same(["A", "B", "B"], ["A", "A", "A"]));
+    }
+
+    #[test]
+    fn what_a_fault_maps_around_itself_is_left_open_with_its_mapcounts() {
+        let page = |present: &'static str, kind: &'static str, mapcount: &'static str| {
+            let own = [(2, "c.buf[1]", "kind", kind), (2, "c.buf[1]", "present", present)];
+            let other = [(2, "p.buf[1]", "kind", "shmem"), (2, "p.buf[1]", "mapcount", mapcount), (2, "", "ended", "ok")];
+            story(&own.into_iter().chain(other).collect::<Vec<_>>())
+        };
+        let compared = compare(&page("false", "none", "1"), &page("true", "shmem", "2"), &BTreeSet::new());
+        assert_eq!((&compared.difference, compared.entries), (&None, 2));
+        assert!(!is_for_a_ledger(&compared));
+        let compared = compare(&page("true", "shmem", "1"), &page("true", "shmem", "2"), &BTreeSet::new());
+        assert!(compared.difference.is_some(), "nothing was mapped around: the count is another");
     }
 
     #[test]

@@ -73,6 +73,28 @@ fn ctrl_c_ends_a_run_with_what_is_known() {
     assert!(told["race"]["rounds"].as_u64().is_some_and(|rounds| 0 < rounds), "{told}");
 }
 
+#[test]
+fn fuzzing_compares_what_it_draws_and_finds_an_old_policy_different() {
+    let folder = std::env::temp_dir().join(format!("cowl-fuzzed-{}", std::process::id()));
+    let fuzz = |programs: u32, policy: &str| {
+        let arguments = format!("kernel fuzz --programs {programs} --seed 5 {policy} --out {}", folder.display());
+        cowl(&arguments).output().expect("it starts")
+    };
+    let same = fuzz(300, "");
+    assert!(out(&same).contains("seed 5") && out(&same).contains(" facts compared, "), "{}", out(&same));
+    if !is_root() {
+        return skip("differences", "marks of pages are seen by root alone");
+    }
+    let other = fuzz(100, "--policy linux-5.9");
+    assert_eq!(other.status.code(), Some(1), "{}", out(&other));
+    let saved: Vec<_> = fs::read_dir(&folder).expect("it was made").flatten().map(|entry| entry.path()).collect();
+    assert!(!saved.is_empty());
+    let arguments = format!("kernel compare --policy linux-5.9 {}", saved[0].display());
+    let again = cowl(&arguments).output().expect("it starts");
+    assert!(out(&again).contains("1 differ"), "{}", out(&again));
+    fs::remove_dir_all(folder).expect("removed");
+}
+
 /// The command where everybody may read and run it.
 fn for_everybody() -> PathBuf {
     let folder = std::env::temp_dir().join(format!("cowl-for-everybody-{}", std::process::id()));

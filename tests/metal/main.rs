@@ -15,7 +15,7 @@ mod verbs;
 
 /// An agent of the built command.
 fn host() -> Host {
-    let start = Start { program: env!("CARGO_BIN_EXE_cowl").into(), args: vec!["kernel".into(), "agent".into()] };
+    let start = Start { program: env!("CARGO_BIN_EXE_cowl").into(), args: vec!["kernel".into(), "agent".into()], cpu: None };
     Host::start(start).expect("the built command is an agent")
 }
 

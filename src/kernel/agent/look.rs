@@ -86,6 +86,7 @@ impl Frames {
 
 /// A process as it is seen from outside.
 pub(super) struct Eye {
+    proc: ProcId,
     pagemap: OwnedFd,
     memory: Option<OwnedFd>,
 }
@@ -116,14 +117,14 @@ impl Entry {
 impl Eye {
     /// # Errors
     /// Where the process is gone or its files may not be read.
-    pub fn open(pid: i32) -> Result<Self, Errno> {
+    pub fn open(pid: i32, proc: ProcId) -> Result<Self, Errno> {
         let open = |name| open(format!("/proc/{pid}/{name}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        Ok(Self { pagemap: open("pagemap")?, memory: open("mem").ok() })
+        Ok(Self { proc, pagemap: open("pagemap")?, memory: open("mem").ok() })
     }
 
     pub fn entry(&self, plan: &Plan, vpn: Vpn) -> Entry {
         let mut entry = [0; 8];
-        let _ = pread(&self.pagemap, &mut entry[..], (plan.page(vpn).at() / PAGE * 8) as u64);
+        let _ = pread(&self.pagemap, &mut entry[..], (plan.page(self.proc, vpn).at() / PAGE * 8) as u64);
         Entry(u64::from_ne_bytes(entry))
     }
 
@@ -135,7 +136,7 @@ impl Eye {
     /// The contents of a page that is present, read without a fault and without a pin.
     fn contents(&self, plan: &Plan, vpn: Vpn) -> Option<Box<[u8; PAGE]>> {
         let mut page = Box::new([0; PAGE]);
-        let read = pread(self.memory.as_ref()?, &mut page[..], plan.page(vpn).at() as u64);
+        let read = pread(self.memory.as_ref()?, &mut page[..], plan.page(self.proc, vpn).at() as u64);
         (read == Ok(PAGE)).then_some(page)
     }
 }
@@ -143,23 +144,27 @@ impl Eye {
 /// Letters for pages, in order of first appearance.
 #[derive(Default)]
 pub(super) struct Letters {
-    of: BTreeMap<u64, u32>,
+    /// The letter's number, and whether the page is one of a file, which stays while nothing maps it.
+    of: BTreeMap<u64, (u32, bool)>,
     given: u32,
 }
 
 impl Letters {
-    fn letter(&mut self, pfn: u64) -> String {
+    fn letter(&mut self, pfn: u64, of_file: bool) -> String {
+        if self.of.get(&pfn).is_some_and(|(_, was_of_file)| *was_of_file != of_file) {
+            self.of.remove(&pfn); // The file is gone, and its frame another page.
+        }
         let given = &mut self.given;
-        let number = *self.of.entry(pfn).or_insert_with(|| {
+        let (number, _) = *self.of.entry(pfn).or_insert_with(|| {
             *given += 1;
-            *given - 1
+            (*given - 1, of_file)
         });
         letter(number)
     }
 
     /// Forgets pages that nothing refers to any more: their frames may come back as other pages.
     pub fn keep(&mut self, is_kept: impl Fn(u64) -> bool) {
-        self.of.retain(|pfn, _| is_kept(*pfn));
+        self.of.retain(|pfn, (_, of_file)| *of_file || is_kept(*pfn));
     }
 }
 
@@ -177,7 +182,7 @@ pub(super) struct At<'a> {
     pub plan: &'a Plan,
     pub eye: &'a Eye,
     pub vpn: Vpn,
-    pub readable: bool,
+    pub mapped: Mapped,
 }
 
 /// All that can be said of a page.
@@ -189,7 +194,7 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
     let is_anon = flags.is_some_and(|flags| flags & KPF_ANON != 0);
     let page = pfn.filter(|_| !is_zero && sight.flags);
     let absent = !entry.is_present();
-    let value = match (entry.is_present() && at.readable).then(|| at.eye.contents(at.plan, at.vpn)) {
+    let value = match (entry.is_present() && at.mapped.readable).then(|| at.eye.contents(at.plan, at.vpn)) {
         Some(Some(page)) => Fact::Observed(words(&at.plan.program.words, &page, None)),
         Some(None) => Fact::Unseen("its memory could not be read".to_owned()),
         None => Fact::Unseen("a load would disturb it".to_owned()),
@@ -206,10 +211,11 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
     };
     let facts = Facts {
         value: Some(value),
-        frame: (sight.frames || absent).then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn)))),
+        frame: (sight.frames || absent).then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn, !is_anon)))),
         kind: kind.map(|kind| Fact::Observed(kind.to_owned())),
         present: Some(Fact::Observed(entry.is_present())),
-        swapped: Some(Fact::Observed(entry.0 & SWAPPED != 0)),
+        // A shared page that is swapped out leaves no entry; what is left there is a marker of userfaultfd.
+        swapped: Some(Fact::Observed(entry.0 & SWAPPED != 0 && !at.mapped.shared)),
         writable: None,
         dirty: None,
         soft_dirty: sight.soft_dirty.then(|| Fact::Observed(entry.soft_dirty())),
@@ -232,7 +238,7 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
 
 /// Whether an anonymous page is marked. Where a PMD maps it, the mark of the first page is that of all.
 fn marked(at: &At<'_>, entry: Entry, flags: u64, frames: &Frames) -> bool {
-    let page = at.plan.page(at.vpn);
+    let page = at.plan.page(at.eye.proc, at.vpn);
     let nth = (page.at() >> PAGE.trailing_zeros()) as u64 % PMD_PAGES;
     let head = entry.pfn().filter(|_| flags & KPF_COMPOUND_TAIL != 0 && at.eye.is_pmd_mapped(page) == Some(true));
     let flags = head.and_then(|pfn| frames.flags(pfn.saturating_sub(nth))).unwrap_or(flags);
@@ -244,6 +250,8 @@ fn marked(at: &At<'_>, entry: Entry, flags: u64, frames: &Frames) -> bool {
 pub(super) struct Mapped {
     pub readable: bool,
     pub dontfork: bool,
+    /// Of a file, or of memory that processes share.
+    pub shared: bool,
 }
 
 /// A page of a process.

@@ -6,14 +6,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 
 use super::held::{Held, debug_file};
-use super::plan::is_gup_test;
 use super::stretch::{PAGE, Stretch};
 use super::sys::{self, Kind, Signal};
 use super::uffd;
 use super::worker::{Failed, Process, Reply, failed, hand_over};
 use crate::ir::{Advice, Area, Backing, Instr, MemKind, Op, Prot, RefArea, Sharing, Speed, UffdMode};
+use crate::kernel::sayable::is_gup_test;
 use crate::kernel::wire::Saw;
-use crate::types::{Pc, RefId, ValueId, Vpn, WordId};
+use crate::types::{Pc, ProcId, RefId, ValueId, Vpn, WordId};
 
 /// Bytes of a word.
 const WORD: usize = 8;
@@ -64,7 +64,9 @@ impl Act<'_> {
                 Ok(file) => self.take(area, name, Held::gup_test(file, plan.stretch(area), write, speed == Speed::Fast)),
                 Err(error) => Ok(Reply::failed(0, Failed::Skip(format!("gup_test of debugfs: {error}")))),
             },
-            Op::Pin { area, name, .. } => self.take(area, name, Held::pin(plan.stretch(area), plan.whole(area.start).len())),
+            Op::Pin { area, name, .. } => {
+                self.take(area, name, Held::pin(plan.stretch(area), plan.whole(area.proc, area.start).len()))
+            }
             Op::Put { name } | Op::Unpin { name, .. } => {
                 let held = self.process.held().remove(&name);
                 held.map_or(Ok(()), Held::release).map(|()| Reply::done(1))
@@ -75,11 +77,11 @@ impl Act<'_> {
             Op::UffdWp { area } => self.uffd(area, |fd| whole(area, sys::uffd_write_protect(fd, plan.stretch(area), true))),
             Op::UffdUnwp { area } => self.uffd(area, |fd| whole(area, sys::uffd_write_protect(fd, plan.stretch(area), false))),
             Op::UffdCopy { area, value } => {
-                let bytes = self.bits(value).to_le_bytes().repeat(plan.whole(area.start).len() / WORD);
-                self.uffd_each(area, |fd, page| sys::uffd_copy(fd, plan.whole(page), &bytes))
+                let bytes = self.bits(value).to_le_bytes().repeat(plan.whole(area.proc, area.start).len() / WORD);
+                self.uffd_each(area, |fd, page| sys::uffd_copy(fd, plan.whole(area.proc, page), &bytes))
             }
-            Op::UffdZeropage { area } => self.uffd_each(area, |fd, page| sys::uffd_zeropage(fd, plan.whole(page))),
-            Op::UffdContinue { area } => self.uffd_each(area, |fd, page| sys::uffd_continue(fd, plan.whole(page))),
+            Op::UffdZeropage { area } => self.uffd_each(area, |fd, page| sys::uffd_zeropage(fd, plan.whole(area.proc, page))),
+            Op::UffdContinue { area } => self.uffd_each(area, |fd, page| sys::uffd_continue(fd, plan.whole(area.proc, page))),
             Op::UffdMove { from, to } => {
                 self.uffd(to, |fd| whole(from, sys::uffd_move(fd, plan.stretch(from), plan.stretch(to))))
             }
@@ -127,13 +129,18 @@ impl Act<'_> {
         reply
     }
 
+    /// A page of the memory that the instruction is about.
+    fn page(&self, vpn: Vpn) -> Stretch {
+        self.process.inherited.plan.page(self.instr.op.area().map_or(ProcId(0), |area| area.proc), vpn)
+    }
+
     fn store(&self, page: Vpn, word: Option<WordId>, value: ValueId) -> Result<(), Signal> {
-        let (at, bits) = (self.process.inherited.plan.page(page), self.bits(value));
+        let (at, bits) = (self.page(page), self.bits(value));
         self.offsets(word).into_iter().try_for_each(|offset| sys::store(at, offset, bits))
     }
 
     fn load(&self, page: Vpn, word: Option<WordId>) -> Result<Saw, Signal> {
-        let at = self.process.inherited.plan.page(page);
+        let at = self.page(page);
         let mut bytes = [0; PAGE];
         for offset in self.offsets(word) {
             bytes[offset..offset + WORD].copy_from_slice(&sys::load(at, offset)?.to_le_bytes());
@@ -173,7 +180,7 @@ impl Act<'_> {
             Way::ProcessVm => None,
         };
         self.each_call(area, |page| {
-            let at = self.process.inherited.plan.page(page);
+            let at = self.page(page);
             let to = Stretch::new(at.at() + offset, bytes.len());
             let written = match &memory {
                 Some(memory) => rustix::io::pwrite(memory, &bytes, to.at() as u64)?,
@@ -189,7 +196,7 @@ impl Act<'_> {
             Way::ProcessVm => None,
         };
         self.each_call(area, |page| {
-            let at = self.process.inherited.plan.page(page);
+            let at = self.page(page);
             let mut bytes = [0; PAGE];
             let read = match &memory {
                 Some(memory) => rustix::io::pread(memory, &mut bytes[..], at.at() as u64)?,
@@ -225,13 +232,10 @@ impl Act<'_> {
 
     fn direct_read(&self, area: Area, value: ValueId) -> io::Result<Reply> {
         let file = self.direct()?;
-        if area.word.is_some() {
-            return Ok(Reply::failed(0, Failed::Skip("a disk does not read single words".to_owned())));
-        }
         let scratch = Aligned::filled(self.bits(value));
         rustix::io::pwrite(file, scratch.page(), 0)?;
         self.each_call(area, |page| {
-            let read = sys::read_into(self.process.inherited.plan.page(page), file.as_fd(), 0)?;
+            let read = sys::read_into(self.page(page), file.as_fd(), 0)?;
             if read == PAGE { Ok(None) } else { Err(io::Error::from_raw_os_error(libc::EIO)) }
         })
     }
@@ -240,7 +244,7 @@ impl Act<'_> {
         let file = self.direct()?;
         let mut scratch = Aligned::filled(0);
         self.each_call(area, |page| {
-            sys::write_from(self.process.inherited.plan.page(page), file.as_fd(), 0)?;
+            sys::write_from(self.page(page), file.as_fd(), 0)?;
             rustix::io::pread(file, scratch.page_mut(), 0)?;
             Ok(Some(self.saw(scratch.page(), area.word)))
         })
@@ -317,7 +321,7 @@ impl Act<'_> {
         let pagemap = open("/proc/self/pagemap", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         self.each_call(area, |page| {
             let mut entry = [0; 8];
-            rustix::io::pread(&pagemap, &mut entry[..], (self.process.inherited.plan.page(page).at() / PAGE * 8) as u64)?;
+            rustix::io::pread(&pagemap, &mut entry[..], (self.page(page).at() / PAGE * 8) as u64)?;
             Ok(Some(Saw::Bit(u64::from_le_bytes(entry) & (1 << 55) != 0)))
         })
     }

@@ -1,7 +1,8 @@
 //! Where a scenario's memory lies, and what of it cannot be said to any kernel.
 
 use super::stretch::{ARENA, PAGE, Stretch};
-use crate::ir::{Actor, Area, Backing, MemKind, Op, Program, Sharing, Speed};
+use crate::ir::{Actor, Area, MemKind, Op, Program};
+use crate::kernel::sayable::{is_gup_test, why_not};
 use crate::lower::lower;
 use crate::syntax::parse;
 use crate::types::{ProcId, Vpn};
@@ -26,7 +27,8 @@ struct Place {
 /// A program and the address of each of its pages.
 pub(super) struct Plan {
     pub program: Program,
-    places: Vec<Place>,
+    /// For each process and page; what a process inherits lies where its parent has it.
+    places: Vec<Vec<Place>>,
 }
 
 impl Plan {
@@ -47,23 +49,33 @@ impl Plan {
     }
 
     pub fn new(program: Program) -> Self {
-        let mut plan = Self { places: vec![Place::default(); usize::from(program.pages)], program };
+        let places = vec![vec![Place::default(); usize::from(program.pages)]; program.procs.len()];
+        let mut plan = Self { places, program };
         let mut next = ARENA.start;
         for nth in 0..plan.program.code.len() {
-            let (area, offset) = match plan.program.code[nth].op {
-                Op::Mmap { area, .. } => (area, 0),
+            let instr = plan.program.code[nth];
+            let (area, offset) = match (instr.op, plan.program.tasks[instr.task.idx()].proc()) {
+                (Op::Fork { child }, Some(parent)) => {
+                    plan.places[child.idx()] = plan.places[parent.idx()].clone();
+                    continue;
+                }
+                (Op::Mmap { area, .. }, _) => (area, 0),
                 // Whole PMDs can only move where both places begin alike.
-                Op::Mremap { from, to } => (to, plan.places[usize::from(from.start.0)].at % ALIGN),
+                (Op::Mremap { from, to }, _) => (to, plan.place(from.proc, from.start).at % ALIGN),
                 _ => continue,
             };
             let log2 = plan.log2(plan.program.mems[area.mem.idx()].kind);
             next = next.next_multiple_of(ALIGN.max(1 << log2));
             for (nth, page) in area.pages().enumerate() {
-                plan.places[usize::from(page.0)] = Place { at: next + offset + (nth << log2), log2 };
+                plan.places[area.proc.idx()][usize::from(page.0)] = Place { at: next + offset + (nth << log2), log2 };
             }
             next += offset + (usize::from(area.len) << log2) + ALIGN;
         }
         plan
+    }
+
+    fn place(&self, proc: ProcId, vpn: Vpn) -> Place {
+        self.places[proc.idx()][usize::from(vpn.0)]
     }
 
     /// log2 of the bytes of what an index counts.
@@ -82,33 +94,33 @@ impl Plan {
 
     /// All of an area.
     pub fn stretch(&self, area: Area) -> Stretch {
-        let place = self.places[usize::from(area.start.0)];
+        let place = self.place(area.proc, area.start);
         Stretch::new(place.at, usize::from(area.len) << place.log2)
     }
 
     /// One page; of a hugetlb page its first base page, which stands for it.
-    pub fn page(&self, vpn: Vpn) -> Stretch {
-        Stretch::new(self.places[usize::from(vpn.0)].at, PAGE)
+    pub fn page(&self, proc: ProcId, vpn: Vpn) -> Stretch {
+        Stretch::new(self.place(proc, vpn).at, PAGE)
     }
 
     /// One page, all of it.
-    pub fn whole(&self, vpn: Vpn) -> Stretch {
-        let place = self.places[usize::from(vpn.0)];
+    pub fn whole(&self, proc: ProcId, vpn: Vpn) -> Stretch {
+        let place = self.place(proc, vpn);
         Stretch::new(place.at, 1 << place.log2)
     }
 
     /// What a reference to an area is taken of: base pages in as few pieces as can be.
     pub fn pieces(&self, area: Area) -> Vec<Stretch> {
-        match self.places[usize::from(area.start.0)].log2 {
+        match self.place(area.proc, area.start).log2 {
             PAGE_LOG2 => vec![self.stretch(area)],
-            _ => area.pages().map(|page| self.page(page)).collect(),
+            _ => area.pages().map(|page| self.page(area.proc, page)).collect(),
         }
     }
 
     /// The page of an address.
-    pub fn vpn(&self, at: usize) -> Option<Vpn> {
+    pub fn vpn(&self, proc: ProcId, at: usize) -> Option<Vpn> {
         let is_in = |place: &Place| place.at != 0 && (at ^ place.at) >> place.log2 == 0;
-        self.places.iter().position(is_in).map(|place| Vpn(place as u16))
+        self.places[proc.idx()].iter().position(is_in).map(|place| Vpn(place as u16))
     }
 
     /// The process that must hold the reference of a `peek` or `dma`, whose memory the kernel moves, or that acts otherwise.
@@ -129,54 +141,7 @@ impl Plan {
         if 1 < longterm {
             return Some("the kernel's gup_test holds one pin at a time".to_owned());
         }
-        program.code.iter().find_map(|instr| operation(program, instr.op))
-    }
-}
-
-/// Whether an operation is realised by the kernel's own test of pins: user space has no other pin that only reads.
-pub(super) fn is_gup_test(op: Op) -> bool {
-    matches!(op, Op::Pin { write: false, longterm: true, .. } | Op::Pin { longterm: true, speed: Speed::Slow, .. })
-}
-
-fn operation(program: &Program, op: Op) -> Option<String> {
-    let why = match op {
-        Op::Mmap { area, backing, sharing, .. } => mapping(program, program.mems[area.mem.idx()].kind, backing, sharing)?,
-        Op::Get { write: true, .. } => "no system call holds a writable get",
-        Op::Get { speed: Speed::Slow, .. } => "no system call takes a get the slow way alone",
-        Op::Pin { longterm: true, .. } => return None,
-        Op::Pin { .. } => "no system call holds a short pin",
-        Op::Dma { held, .. } => match program.taker(held.name).map(|taker| taker.op) {
-            Some(op @ Op::Pin { .. }) if !is_gup_test(op) => return None,
-            Some(Op::Pin { .. }) => "no device writes through a pin of the kernel's gup_test",
-            _ => "no device writes through a get",
-        },
-        Op::Hold { .. } | Op::Drop { .. } => "a transient reference cannot be held from outside",
-        Op::LruAdd { .. } => "LRU batches are emptied after each line, to be deterministic",
-        Op::NumaHint { .. } => "NUMA balancing comes when it likes, and needs two nodes",
-        _ => return None,
-    };
-    Some(why.to_owned())
-}
-
-fn mapping(program: &Program, kind: MemKind, backing: Backing, sharing: Sharing) -> Option<&'static str> {
-    let named = |file: crate::types::FileId| !program.files[file.idx()].name.is_empty();
-    match (kind, backing) {
-        (_, Backing::Special) => Some("no file maps special ptes without a driver of its own"),
-        (_, Backing::Device) => Some("ZONE_DEVICE pages need a device that has memory"),
-        (MemKind::Mthp { .. }, Backing::File(_)) => {
-            Some("large folios of files below the size of a PMD come when the kernel likes")
-        }
-        (MemKind::Thp, Backing::File(file)) if named(file) && !program.files[file.idx()].memfd => {
-            Some("huge pages of files of a disk come when the kernel likes")
-        }
-        (MemKind::Hugetlb { .. }, Backing::File(file)) if named(file) && !program.files[file.idx()].memfd => {
-            Some("hugetlb memory is of no file but a memfd's")
-        }
-        (MemKind::Thp | MemKind::Hugetlb { .. } | MemKind::Pages, Backing::File(_)) => None,
-        (MemKind::Pages | MemKind::Thp | MemKind::Mthp { .. } | MemKind::Hugetlb { .. }, Backing::Anon) => {
-            debug_assert!(sharing == Sharing::Private, "cowl bug: shared anonymous memory has a nameless file");
-            None
-        }
+        program.code.iter().find_map(|instr| why_not(program, instr.op)).map(str::to_owned)
     }
 }
 

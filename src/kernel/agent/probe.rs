@@ -3,8 +3,8 @@
 use super::Agent;
 use super::director;
 use super::look::Sight;
-use super::plan::is_gup_test;
 use crate::ir::{Advice, Op, UffdMode};
+use crate::kernel::sayable::is_gup_test;
 use crate::kernel::wire::{Fact, Facts, Feature, Job, Limits, Ran, Stop};
 
 /// An operation, how it is realised, and lines that must end well where it can be.

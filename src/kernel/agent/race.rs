@@ -153,13 +153,17 @@ pub(super) fn now() -> u64 {
 pub(super) struct Delays(pub u64);
 
 impl Delays {
-    pub fn next(&mut self) -> u64 {
-        // SplitMix64.
+    /// The next 64 bits; SplitMix64.
+    fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        let mixed = self.bits();
         let log2 = mixed % (2 * DELAY_LOG2);
         if log2 < DELAY_LOG2 { (mixed >> 32) % (1 << log2) } else { 0 }
     }
@@ -167,8 +171,7 @@ impl Delays {
 
 /// What the delays of one racer come from.
 pub(super) fn seed_of(seed: u64, round: u32, racer: usize) -> u64 {
-    let mixed = Delays(seed ^ u64::from(round) << 20 ^ (racer as u64) << 52).next();
-    mixed ^ seed.rotate_left(17) ^ u64::from(round) << 8 ^ racer as u64
+    Delays(seed ^ u64::from(round) << 20 ^ (racer as u64) << 56).bits()
 }
 
 /// Processes that a race brings forth, and in which of its instructions.

@@ -208,7 +208,7 @@ impl<'a> Director<'a> {
             lines: Vec::new(),
             times: Times::default(),
         };
-        director.procs[0] = Some(Proc::new(pid, None)?);
+        director.procs[0] = Some(Proc::new(pid, ProcId(0), None)?);
         Ok(director)
     }
 
@@ -342,7 +342,7 @@ impl<'a> Director<'a> {
                 }
             },
             Came::Stopped { at, event } => {
-                let place = self.inherited.plan.vpn(at);
+                let place = self.inherited.plan.vpn(self.proc_of(task), at);
                 self.asleep.insert(task, Asleep { pc, place });
                 let area = self.program().code[pc.idx()].op.area();
                 let done = place.zip(area).map_or(0, |(page, area)| page.0.saturating_sub(area.start.0));
@@ -463,6 +463,8 @@ impl<'a> Director<'a> {
         if ended == Ended::Ok || matches!(instr.op, Op::Madvise { .. }) && 0 < reply.done {
             self.took_effect(instr.op, reply.pid, self.program().tasks[instr.task.idx()].proc())?;
             self.look_at_sizes(instr.op)?;
+        } else if ended == Ended::Fails("ENOMEM".to_owned()) {
+            self.took_effect_to_a_hole(instr.op);
         }
         let start = Instant::now();
         self.agent.drain();
@@ -495,10 +497,10 @@ impl<'a> Director<'a> {
 }
 
 impl Proc {
-    fn new(pid: i32, parent: Option<ProcId>) -> io::Result<Self> {
+    fn new(pid: i32, proc: ProcId, parent: Option<ProcId>) -> io::Result<Self> {
         let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process id"))?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Self { pid, pidfd, eye: Eye::open(pid.as_raw_nonzero().get()).ok(), parent, alive: true })
+        Ok(Self { pid, pidfd, eye: Eye::open(pid.as_raw_nonzero().get(), proc).ok(), parent, alive: true })
     }
 }
 

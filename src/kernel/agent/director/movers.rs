@@ -51,7 +51,9 @@ impl Director<'_> {
             Op::Swapoff => self.agent.system.borrow_mut().change(Change::Swapoff).map_err(skip)?,
             Op::Migrate { area } => self.migrate(area)?,
             Op::KsmMerge { a, b } => self.ksm_merge(a, b, pc)?,
-            Op::KsmUnmerge { area } => self.advise(area.proc, self.inherited.plan.stretch(area), libc::MADV_UNMERGEABLE, pc)?,
+            Op::KsmUnmerge { area } => {
+                self.try_advise(area.proc, self.inherited.plan.stretch(area), libc::MADV_UNMERGEABLE, pc)?
+            }
             Op::SplitPmd { area } => self.split_pmd(area, pc)?,
             Op::SplitFolio { area } => self.split_folio(area)?,
             op => return Err(skip(format!("`{}` is not realised", op.verb()))),
@@ -71,15 +73,25 @@ impl Director<'_> {
 
     /// Advice from inside, by the first thread of the process.
     fn advise(&mut self, proc: ProcId, at: Stretch, advice: i32, pc: Pc) -> Flow {
+        match self.inside(proc, at, advice, pc)? {
+            true => Ok(()),
+            false => Err(skip(format!("advice {advice} is refused"))),
+        }
+    }
+
+    /// The same where what it fails with is what the kernel leaves as it is.
+    fn try_advise(&mut self, proc: ProcId, at: Stretch, advice: i32, pc: Pc) -> Flow {
+        self.inside(proc, at, advice, pc).map(drop)
+    }
+
+    /// Whether advice was taken.
+    fn inside(&mut self, proc: ProcId, at: Stretch, advice: i32, pc: Pc) -> Result<bool, Stop> {
         let task = self.first(proc);
         if self.asleep.contains_key(&task) {
             return Err(skip("the thread that would do this is asleep"));
         }
         self.say(task, &Order::Advise { at: at.at(), len: at.len(), advice })?;
-        match self.wait(task, pc)? {
-            Came::Reply(Reply { failed: None, .. }) => Ok(()),
-            _ => Err(skip(format!("advice {advice} is refused"))),
-        }
+        Ok(matches!(self.wait(task, pc)?, Came::Reply(Reply { failed: None, .. })))
     }
 
     /// MADV_PAGEOUT passes over what others map too (mm/madvise.c, `madvise_cold_or_pageout_pte_range`).
@@ -117,7 +129,7 @@ impl Director<'_> {
         let pid = proc.pid.as_raw_nonzero().get();
         if let Some(nodes) = nodes().filter(|nodes| 1 < nodes.len()) {
             for page in area.pages() {
-                let page = self.inherited.plan.page(page);
+                let page = self.inherited.plan.page(area.proc, page);
                 let here = sys::move_page(pid, page, None).ok();
                 let other = nodes.iter().copied().find(|node| Some(*node) != here);
                 let _ = sys::move_page(pid, page, other);

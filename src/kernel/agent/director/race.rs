@@ -229,7 +229,7 @@ impl Director<'_> {
         let mut message = [0; 32];
         rustix::io::read(self.uffds[proc].as_ref()?, &mut message[..]).ok().filter(|len| *len == 32)?;
         let (at, event) = uffd::event(&message)?;
-        let place = self.inherited.plan.vpn(at)?;
+        let place = self.inherited.plan.vpn(ProcId::at(proc), at)?;
         let about =
             |pc: &&Pc| self.program().code[pc.idx()].op.area().is_some_and(|area| area.pages().any(|page| page == place));
         racers.iter().filter(|(_, racer)| racer.proc.idx() == proc && racer.asleep.is_none()).find_map(|(task, racer)| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Director, Flow, Proc};
-use crate::ir::{Advice, Area, MemKind, Op, Program, Prot};
+use crate::ir::{Advice, Area, MemKind, Op, Program, Prot, Sharing};
 use crate::kernel::agent::look::{self, At, Mapped};
 use crate::kernel::wire::{Facts, Stop};
 use crate::types::{PMD_ORDER, Pc, ProcId, RefId, Vpn};
@@ -12,8 +12,8 @@ impl Director<'_> {
     /// An operation took effect.
     pub(super) fn took_effect(&mut self, op: Op, pid: Option<i32>, actor: Option<ProcId>) -> Flow {
         match op {
-            Op::Mmap { area, prot, .. } => {
-                let mapped = Mapped { readable: prot != Prot::None, dontfork: false };
+            Op::Mmap { area, prot, sharing, .. } => {
+                let mapped = Mapped { readable: prot != Prot::None, dontfork: false, shared: sharing == Sharing::Shared };
                 self.mapped.extend(area.pages().map(|page| ((area.proc, page), mapped)));
                 let kind = self.program().mems[area.mem.idx()].kind;
                 if let Some(order) = order(kind) {
@@ -52,6 +52,22 @@ impl Director<'_> {
         Ok(())
     }
 
+    /// A call over a hole has done its work up to there, or around it, when it fails.
+    pub(super) fn took_effect_to_a_hole(&mut self, op: Op) {
+        match op {
+            Op::Mprotect { area, prot } => {
+                for page in area.pages() {
+                    let Some(mapped) = self.mapped.get_mut(&(area.proc, page)) else { return };
+                    mapped.readable = prot != Prot::None;
+                }
+            }
+            Op::Madvise { area, advice: advice @ (Advice::Dontfork | Advice::Dofork) } => {
+                self.each(area, |mapped| mapped.dontfork = advice == Advice::Dontfork);
+            }
+            _ => {}
+        }
+    }
+
     fn each(&mut self, area: Area, change: impl Fn(&mut Mapped)) {
         for page in area.pages() {
             self.mapped.entry((area.proc, page)).and_modify(&change);
@@ -60,7 +76,8 @@ impl Director<'_> {
 
     /// A child is there once it says so: until then it may hold what its parent gives up.
     pub(super) fn born(&mut self, child: ProcId, parent: ProcId, pid: i32) -> Flow {
-        let proc = Proc::new(pid, Some(parent)).map_err(|error| Stop::Crashed(format!("a child is gone at once: {error}")))?;
+        let proc =
+            Proc::new(pid, child, Some(parent)).map_err(|error| Stop::Crashed(format!("a child is gone at once: {error}")))?;
         self.procs[child.idx()] = Some(proc);
         let task = self.first(child);
         self.started.insert(task);
@@ -81,7 +98,7 @@ impl Director<'_> {
         let mut letters = std::mem::take(&mut self.letters);
         for ((proc, vpn), mapped) in &self.mapped {
             let Some(eye) = self.procs[proc.idx()].as_ref().and_then(|proc| proc.eye.as_ref()) else { continue };
-            let at = At { plan: &self.inherited.plan, eye, vpn: *vpn, readable: mapped.readable };
+            let at = At { plan: &self.inherited.plan, eye, vpn: *vpn, mapped: *mapped };
             let (facts, frame) = look::facts(&at, self.agent.sight, &self.agent.frames, &mut letters);
             here.extend(frame);
             table.push((name(self.program(), *proc, *vpn), facts));
@@ -108,7 +125,7 @@ impl Director<'_> {
             let mem = program.mems.iter().find(|mem| mem.area.pages().any(|page| page == place.1));
             let Some(order) = mem.and_then(|mem| order(mem.kind)) else { continue };
             let is_large = if order == u32::from(PMD_ORDER) {
-                eye.is_pmd_mapped(self.inherited.plan.page(place.1))
+                eye.is_pmd_mapped(self.inherited.plan.page(place.0, place.1))
             } else {
                 let pfn = eye.entry(&self.inherited.plan, place.1).pfn();
                 pfn.and_then(|pfn| self.agent.frames.is_folio_of(pfn, order))
