@@ -4,7 +4,7 @@
 //! a scenario in `corpus/canary/` breaks it under a policy no kernel had.
 
 use crate::engine;
-use crate::ir::{Op, Program};
+use crate::ir::{Advice, Op, Program};
 use crate::policy::Policy;
 use crate::state::{At, Fault, FolioFlags, Grab, MigrateAt, Pfn, PteFlags, Slot, State, Target, VmaFlags};
 use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
@@ -100,8 +100,15 @@ const I26: Invariant = Invariant {
     source: "mm/memory.c wp_page_copy with FAULT_FLAG_UNSHARE",
 };
 
+const I27: Invariant = Invariant {
+    number: 27,
+    id: "I27",
+    says: "a lazily freed page is dropped only while it is clean and nobody else holds it",
+    source: "mm/rmap.c try_to_unmap_one (6c8e2a256915)",
+};
+
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I12, I13, I14, I15, I20, I22, I23, I26];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I12, I13, I14, I15, I20, I22, I23, I26, I27];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -309,6 +316,7 @@ impl Books {
                     if copied && changed { Broken::at(20, parent, vpn) } else { None }
                 })
             }
+            Op::Pageout { area } | Op::Madvise { area, advice: Advice::Pageout } => super::swap::dropped(area, before, after),
             Op::Vmsplice { area, .. } | Op::Get { area, write: false, .. } | Op::Pin { area, write: false, .. } => {
                 area.pages().find_map(|vpn| {
                     let (was, is) = (before.pte(area.proc, vpn), after.pte(area.proc, vpn));

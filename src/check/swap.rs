@@ -1,6 +1,7 @@
 //! What must hold in every state of the swap device, and of the entries of pages that are not there.
 
 use super::invariants::Broken;
+use crate::ir::Area;
 use crate::state::{At, FolioFlags, Pfn, PteFlags, State, Target, Task};
 use crate::types::{Number, Size};
 
@@ -51,4 +52,16 @@ fn is_held<B: Size>(st: &State<B>, page: Pfn<B::Number>) -> bool {
     let moves = |at: At| matches!(at, At::Reclaim(_) | At::Migrate(_) | At::Ksm(_) | At::Share(..));
     let holds = |task: &Task<B::Number>| task.grab.0 == Target::Page(page) && !moves(task.at);
     st.held().contains(&Target::Page(page)) || st.tasks().iter().any(holds)
+}
+
+/// I27: a page that reclaim has dropped was lazily freed, not stored to since, and nobody's beside the page table.
+pub(super) fn dropped<B: Size>(area: Area, before: &State<B>, after: &State<B>) -> Option<Broken> {
+    area.pages().find_map(|vpn| {
+        let (was, is) = (before.pte(area.proc, vpn), after.pte(area.proc, vpn));
+        let page = was.target.pfn().filter(|page| is.is_none() && before.folio(*page).is_anon())?;
+        let folio = before.folio(page).flags;
+        let dirty = was.flags.contains(PteFlags::DIRTY) || folio.contains(FolioFlags::DIRTY);
+        let wrong = dirty || !folio.contains(FolioFlags::LAZYFREE) || before.held().contains(&Target::Page(page));
+        if wrong { Broken::at(27, area.proc, vpn) } else { None }
+    })
 }

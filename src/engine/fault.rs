@@ -1,6 +1,6 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, hugetlb, swap, wp};
+use super::{Cx, Progress, exclusive, hugetlb, numa, swap, wp};
 use crate::ir::{Advice, Op};
 use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
@@ -98,6 +98,7 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
     let (slot, vpn) = (cx.slot(), cx.vpn());
     cx.emit("fault", |_| What::Fault { proc, vpn });
     match (slot.pte.target, kind) {
+        _ if numa::is_hint(&slot) => numa::restore(cx),
         (Target::Swap(_), _) => swap::find(cx, kind, slot.pte),
         (Target::None, _) if slot.vma.is_hugetlb() => hugetlb::fault_missing(cx, kind),
         (Target::None, _) if slot.vma.cache_place().is_some() => map_cached(cx, slot.vma, kind),

@@ -12,14 +12,17 @@ mod fork;
 mod gup;
 mod hugetlb;
 mod ksm;
+mod lazyfree;
 mod map;
 mod migrate;
+mod numa;
 mod prot;
 mod read_only;
 mod reclaim;
 mod share;
 mod step;
 mod swap;
+mod swapoff;
 #[cfg(test)]
 mod tests;
 mod through;
@@ -85,10 +88,8 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
     pub fn new(policy: &'a Policy, program: &'a Program, st: &'a mut State<B>, task: TaskId, sink: &'a mut S) -> Self {
         let op = program.code.get(st.task(task).pc.idx()).map_or(Op::Drain, |instr| instr.op);
         // ksmd gives up the second of two pages by a fault at its address.
-        let area = match (op, st.task(task).at) {
-            (Op::KsmMerge { b, .. }, At::Ksm(KsmAt::Break)) => Some(b),
-            _ => op.area(),
-        };
+        let gives_up = st.task(task).at == At::Ksm(KsmAt::Break);
+        let area = if let (Op::KsmMerge { b, .. }, true) = (op, gives_up) { Some(b) } else { op.area() };
         Self { policy, program, st, task, sink, op, area }
     }
 

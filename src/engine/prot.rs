@@ -68,7 +68,7 @@ pub struct UpgradeFacts {
     pub dirty: bool,
     /// Anonymous and marked exclusive.
     pub anon_exclusive: bool,
-    /// It was raised by lifting uffd-wp rather than by mprotect.
+    /// It was raised by lifting uffd-wp, or after a NUMA hint, rather than by mprotect.
     pub unwp: bool,
 }
 
@@ -189,7 +189,7 @@ fn change_protection<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn:
 }
 
 /// Makes a pte writable without a fault, where the policy and the trackers of stores let it.
-fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp: bool) {
+pub(super) fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, unwp: bool) {
     let slot = *cx.st.slot(proc, vpn);
     let shared = slot.vma.flags.contains(VmaFlags::SHARED);
     let facts = UpgradeFacts {

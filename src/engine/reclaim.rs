@@ -139,7 +139,7 @@ fn unmap<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 pub(super) fn may_unmap<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, page: Pfn<B::Number>) -> bool {
     let flags = cx.st.folio(page).flags;
     if flags.contains(FolioFlags::LAZYFREE) && !cx.st.is_swapcached(page) {
-        let dirty = flags.contains(FolioFlags::DIRTY);
+        let dirty = flags.contains(FolioFlags::DIRTY) && !cx.policy.defects.has(Defect::LazyfreeIgnoresDirty);
         let discard = decide_discard(dirty, cx.st.folio(page).ref_count(), cx.st.folio_mapcount(page));
         if dirty {
             cx.st.folio_mut(page).flags.remove(FolioFlags::LAZYFREE);

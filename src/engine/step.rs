@@ -1,4 +1,7 @@
-use super::{Cx, Progress, access, fault, fork, gup, ksm, map, migrate, prot, reclaim, swap, through, transient, zap};
+use super::{
+    Cx, Progress, access, fault, fork, gup, ksm, lazyfree, map, migrate, numa, prot, reclaim, swap, swapoff, through,
+    transient, zap,
+};
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
 use crate::state::{At, Fault, Task, TaskFlags};
@@ -107,11 +110,12 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::Pageout { .. } => reclaim::step(cx),
         Op::Swapin { .. } => swap::swapin(cx),
         Op::Migrate { .. } => migrate::step(cx),
-        Op::Swapoff => not_modelled(),
+        Op::Swapoff => swapoff::step(cx),
         Op::KsmMerge { a, b } => ksm::merge(cx, a, b),
         Op::KsmUnmerge { .. } => ksm::unmerge(cx),
         Op::SplitPmd { .. } | Op::SplitFolio { .. } => not_modelled(),
-        Op::Collapse { .. } | Op::NumaHint { .. } => not_modelled(),
+        Op::Collapse { .. } => not_modelled(),
+        Op::NumaHint { .. } => numa::hint(cx),
     }
 }
 
@@ -149,7 +153,8 @@ fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress 
         Advice::PopulateRead | Advice::PopulateWrite => access::populate(cx, advice == Advice::PopulateWrite),
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => map::advise_fork(cx, advice),
         Advice::Pageout => reclaim::step(cx),
-        Advice::Free | Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),
+        Advice::Free => lazyfree::free(cx),
+        Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),
         Advice::Mergeable => map::advise_merge(cx),
         Advice::Unmergeable => ksm::unmerge(cx),
         Advice::GuardInstall | Advice::GuardRemove => not_modelled(),

@@ -7,7 +7,7 @@ use crate::ir::SwapDevice;
 use crate::policy::{ReuseSwapin, SwapExcl, SwapinDrain, SwapinReadMap, SwapinSync};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Number, ProcId, Size};
+use crate::types::{Number, ProcId, Size, Vpn};
 
 /// What is known of a page that is about to be mapped in place of a swap entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -194,7 +194,7 @@ pub(super) fn map<B: Size, S: Sink>(
         cx.st.put(page);
         return fault::done(cx);
     }
-    let Some((page, copied)) = fitting(cx, page) else { return Progress::Exhausted("page frames") };
+    let Some((page, copied)) = fitting(cx, proc, cx.vpn(), page) else { return Progress::Exhausted("page frames") };
     let swapin = decide(cx, kind, seen, page, copied);
     if swapin.uncache {
         cx.st.folio_mut(page).flags.insert(FolioFlags::DIRTY);
@@ -212,8 +212,12 @@ pub(super) fn map<B: Size, S: Sink>(
 /// after it was swapped out. Whether it is a copy.
 ///
 /// Source: mm/ksm.c `ksm_might_need_to_copy`. The model knows no index, so it compares addresses.
-fn fitting<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, page: Pfn<B::Number>) -> Option<(Pfn<B::Number>, bool)> {
-    let (proc, vpn) = (cx.proc(), cx.vpn());
+pub(super) fn fitting<B: Size, S: Sink>(
+    cx: &mut Cx<'_, B, S>,
+    proc: ProcId,
+    vpn: Vpn,
+    page: Pfn<B::Number>,
+) -> Option<(Pfn<B::Number>, bool)> {
     let elsewhere = |(_, at, slot): (ProcId, _, &crate::state::Slot<_>)| slot.pte.target == Target::Page(page) && at != vpn;
     if cx.st.folio(page).flags.contains(FolioFlags::KSM) || !cx.st.slots().any(elsewhere) {
         return Some((page, false));

@@ -34,15 +34,14 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::UffdZeropage { .. } => Some("`uffd zeropage`"),
         Op::UffdContinue { .. } => Some("`uffd continue`"),
         Op::UffdMove { .. } => Some("`uffd move`"),
-        Op::Swapoff => Some("`swapoff`"),
         Op::SplitPmd { .. } => Some("`split_pmd`"),
         Op::SplitFolio { .. } => Some("`split_folio`"),
         Op::Collapse { .. } => Some("`collapse`"),
-        Op::NumaHint { .. } => Some("`numa_hint`"),
         Op::Munmap { .. } | Op::Mprotect { .. } | Op::Name { .. } | Op::Write { .. } | Op::Read { .. } => None,
         Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
         Op::DirectRead { .. } | Op::DirectWrite { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Put { .. } => None,
+        Op::Swapoff | Op::NumaHint { .. } => None,
         Op::Pageout { .. } | Op::Swapin { .. } | Op::Migrate { .. } | Op::KsmMerge { .. } | Op::KsmUnmerge { .. } => None,
         Op::Pin { .. } | Op::Unpin { .. } | Op::UffdWp { .. } | Op::UffdUnwp { .. } => None,
         Op::Peek { .. } | Op::Dma { .. } | Op::Hold { .. } | Op::Drop { .. } | Op::LruAdd { .. } | Op::Drain => None,
@@ -66,12 +65,12 @@ fn madvise(advice: Advice) -> Option<&'static str> {
     match advice {
         Advice::Mergeable
         | Advice::Unmergeable
+        | Advice::Free
         | Advice::Dontneed
         | Advice::Pageout
         | Advice::PopulateRead
         | Advice::PopulateWrite => None,
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => None,
-        Advice::Free => Some("`madvise free`"),
         Advice::Hugepage => Some("`madvise hugepage`"),
         Advice::Nohugepage => Some("`madvise nohugepage`"),
         Advice::Collapse => Some("`madvise collapse`"),

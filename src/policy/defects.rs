@@ -80,6 +80,8 @@ set! {
         ForkKeepsMigrationKind,
         /// A migration entry says of any page that it is exclusive.
         MigrationMarksShared,
+        /// Reclaim drops a lazily freed page that was stored to since.
+        LazyfreeIgnoresDirty,
         /// Merging leaves the pte of the merged page writable.
         KsmLeavesWritable,
         /// Unmapping a page for swap or migration forgets that its pte was dirty.

@@ -406,7 +406,7 @@ answer! {
 }
 
 answer! {
-    /// K30. Which pages of a COW mapping does NUMA hinting leave alone as shared? Home: not built yet.
+    /// K30. Which pages of a COW mapping does NUMA hinting leave alone as shared? Home: `engine::numa::decide_hint`.
     NumaShared {
         /// Those not mapped exactly once.
         Mapcount,
