@@ -1,5 +1,7 @@
 //! The decisions, quantified over all facts of a small domain. Each property is said without looking at the table that it tests.
 
+mod movers;
+
 use super::exclusive::{Change, Event, decide as decide_exclusive};
 use super::force::{ForceFacts, decide_follow_write};
 use super::fork::{ForkFacts, decide_pinned, decide_seq};
