@@ -4,7 +4,7 @@
 //! a scenario in `corpus/canary/` breaks it under a policy no kernel had.
 
 use crate::engine;
-use crate::ir::{Advice, Op, Program};
+use crate::ir::{Advice, Area, Op, Program};
 use crate::policy::Policy;
 use crate::state::{At, Fault, FolioFlags, Grab, MigrateAt, Pfn, PteFlags, Slot, State, Target, VmaFlags};
 use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
@@ -48,8 +48,14 @@ const I9: Invariant = Invariant {
 const I10: Invariant = Invariant {
     number: 10,
     id: "I10",
-    says: "the zero page is never writable and holds zeros",
+    says: "the zero page is never writable and holds zeros; a private mapping never maps a file's page writable",
     source: "mm/memory.c do_wp_page: vm_normal_page knows no zero page, so a write copies",
+};
+const I11: Invariant = Invariant {
+    number: 11,
+    id: "I11",
+    says: "what a forced write reaches in a private mapping is an anonymous page that nobody else maps",
+    source: "mm/gup.c can_follow_write_pte (5535be309971)",
 };
 const I12: Invariant = Invariant {
     number: 12,
@@ -108,7 +114,7 @@ const I27: Invariant = Invariant {
 };
 
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I12, I13, I14, I15, I20, I22, I23, I26, I27];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I20, I22, I23, I26, I27];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -155,6 +161,8 @@ struct Count {
 pub struct Books {
     /// For each place of each named reference: how its page is counted, were it a page of its own, and who takes it.
     how: Vec<(Grab, TaskId, Pc)>,
+    /// For each instruction the range that it writes by force.
+    forced: Vec<Option<Area>>,
     has_bit: bool,
     pins_ask_for_bit: bool,
 }
@@ -171,7 +179,9 @@ impl Books {
             }
         }
         let (has_bit, pins_ask_for_bit) = (engine::has_exclusive_bit(policy), engine::pins_ask_for_exclusive(policy));
-        Self { how, has_bit, pins_ask_for_bit }
+        let by_force = |op| if let Op::Poke { area, .. } = op { Some(area) } else { None };
+        let forced = program.code.iter().map(|instr| by_force(instr.op)).collect();
+        Self { how, forced, has_bit, pins_ask_for_bit }
     }
 
     /// The first rule that does not hold, if any.
@@ -181,6 +191,22 @@ impl Books {
         self.frames(st, counts.as_ref())
             .or_else(|| self.slots(st, counts.as_ref()))
             .or_else(|| super::swap::broken(st, self.has_bit))
+            .or_else(|| self.forced_write(st, counts.as_ref()))
+    }
+
+    /// I11, where a forced write has its page in hand.
+    fn forced_write<B: Size>(&self, st: &State<B>, counts: &[Count]) -> Option<Broken> {
+        let in_hand = st.tasks().iter().filter(|task| task.at == At::Through);
+        in_hand.into_iter().find_map(|task| {
+            let area = self.forced[task.pc.idx()]?;
+            let vpn = Vpn(area.start.0 + task.page);
+            let private = |pfn: Pfn<B::Number>| {
+                let maps = counts[pfn.idx()].maps + counts[st.head(pfn).idx()].entire;
+                st.folio(pfn).is_anon() && maps <= 1
+            };
+            let fine = !st.slot(area.proc, vpn).vma.is_cow() || task.grab.0.pfn().is_some_and(private);
+            if fine { None } else { Broken::at(11, area.proc, vpn) }
+        })
     }
 
     fn count<B: Size>(&self, st: &State<B>, counts: &mut [Count]) {
@@ -286,8 +312,10 @@ impl Books {
                 }
                 let unmarked = self.has_bit && !st.is_exclusive(pfn);
                 let maps = counts[pfn.idx()].maps + counts[st.head(pfn).idx()].entire;
-                if st.folio(pfn).is_anon() && (unmarked || 1 < maps) {
-                    return Broken::at(6, proc, vpn);
+                match st.folio(pfn).is_anon() {
+                    true if unmarked || 1 < maps => return Broken::at(6, proc, vpn),
+                    false if vma.is_cow() => return Broken::at(10, proc, vpn),
+                    true | false => {}
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, hugetlb, numa, swap, wp};
+use super::{Cx, Progress, exclusive, file, hugetlb, numa, swap, wp};
 use crate::ir::{Advice, Op};
 use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
@@ -97,11 +97,14 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
     }
     let (slot, vpn) = (cx.slot(), cx.vpn());
     cx.emit("fault", |_| What::Fault { proc, vpn });
+    if slot.vma.is_cow() && (kind != FaultKind::Read || slot.vma.is_hugetlb()) {
+        file::prepare_anon_vma(cx, proc, vpn); // Whatever comes of it will be anonymous.
+    }
     match (slot.pte.target, kind) {
         _ if numa::is_hint(&slot) => numa::restore(cx),
         (Target::Swap(_), _) => swap::find(cx, kind, slot.pte),
         (Target::None, _) if slot.vma.is_hugetlb() => hugetlb::fault_missing(cx, kind),
-        (Target::None, _) if slot.vma.cache_place().is_some() => map_cached(cx, slot.vma, kind),
+        (Target::None, _) if slot.vma.cache_place().is_some() => file::fault(cx, slot.vma, kind),
         (Target::None, FaultKind::Write) => match cx.st.alloc() {
             Ok(new) => cx.fault_at(Fault::InstallAnon { new }),
             Err(_) => Progress::Exhausted("page frames"),
@@ -126,8 +129,10 @@ fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) ->
         let forgets = cx.policy.defects.has(Defect::FirstStoreForgetsSoftDirty);
         let forgotten = if forgets { PteFlags::SOFT_DIRTY } else { PteFlags::empty() };
         let flags = written_flags(&cx.slot().vma) - forgotten;
+        let marked = cx.slot().pte.flags & PteFlags::UFFD_WP;
         let proc = cx.proc();
         map_new_anon(cx, proc, new);
+        let flags = if marked.is_empty() { flags } else { flags - PteFlags::WRITE | marked };
         cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
     }
     done(cx)
@@ -153,34 +158,4 @@ pub(super) fn mark_proven<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::N
     if exclusive::decide(cx.policy.wp_clears_excl, exclusive::Event::Proven) == exclusive::Change::Set {
         cx.st.set_exclusive(pfn, true);
     }
-}
-
-/// Maps the page that the page cache has, or puts a zeroed one there first.
-///
-/// Source: mm/memory.c `do_shared_fault`, `do_read_fault`; mm/shmem.c `shmem_fault`.
-fn map_cached<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>, kind: FaultKind) -> Progress {
-    let place = vma.cache_place().expect("cowl bug: the caller looked");
-    let pfn = match cx.st.cache(place).pfn() {
-        Some(pfn) => pfn,
-        None => match cx.st.alloc() {
-            Ok(pfn) => {
-                cx.st.set_cache(place, Target::Page(pfn));
-                pfn
-            }
-            Err(_) => return Progress::Exhausted("page frames"),
-        },
-    };
-    let proc = cx.proc();
-    cx.st.get(pfn);
-    cx.st.add_rmap_pte(proc, pfn);
-    let flags = match kind {
-        FaultKind::Write => written_flags(&vma),
-        // vm_page_prot of a shared mapping has the write bit, unless soft-dirty tracking wants to be told of the first store.
-        FaultKind::Read | FaultKind::Unshare if vma.flags.contains(VmaFlags::WRITE | VmaFlags::SOFTDIRTY) => {
-            PteFlags::YOUNG | PteFlags::WRITE
-        }
-        FaultKind::Read | FaultKind::Unshare => PteFlags::YOUNG,
-    };
-    cx.slot_mut().pte = Pte { target: Target::Page(pfn), flags };
-    done(cx)
 }

@@ -34,6 +34,13 @@ pub fn decide_follow_write(knob: ForceWrite, pte: &ForceFacts) -> bool {
     }
 }
 
+/// Whether the walk, once a fault broke COW, no longer knows that it is for writing. Then it also faults in for reading.
+pub(super) fn forgot_write<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    let cow_broken = cx.me().flags.contains(TaskFlags::COW_BROKEN);
+    let anything = ForceFacts { forced: true, cow_broken, dirty: false, anon_exclusive: false, fault_wanted: true };
+    decide_follow_write(cx.policy.force_write, &anything)
+}
+
 /// Whether GUP for writing may use the read-only pte it looks at.
 pub(super) fn may_follow_write<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, forced: bool) -> bool {
     let (proc, vpn, slot) = (cx.proc(), cx.vpn(), cx.slot());
@@ -48,7 +55,7 @@ pub(super) fn may_follow_write<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, forced: 
                 || !(slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || slot.pte.flags.contains(PteFlags::SOFT_DIRTY))),
     };
     let knob = cx.policy.force_write;
-    let may = decide_follow_write(knob, &facts);
+    let may = decide_follow_write(knob, &facts) || cx.policy.defects.has(Defect::ForceTakesAnyPage);
     if forced {
         let operands = [
             ("cow_broken", facts.cow_broken.into()),

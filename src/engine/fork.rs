@@ -6,16 +6,22 @@ use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaF
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
-/// What a decision about an anonymous page is made on.
+/// What userfaultfd is told of: it stays with the parent, since no scenario asks for fork events.
+const UFFD: VmaFlags =
+    VmaFlags::UFFD_WP.union(VmaFlags::UFFD_WP_ASYNC).union(VmaFlags::UFFD_MISSING).union(VmaFlags::UFFD_MINOR);
+
+/// What a decision about a page is made on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ForkFacts {
+    /// Anonymous, or taken for it.
+    pub anon: bool,
     /// Some pin was taken through this mm, ever: MMF_HAS_PINNED.
     pub has_pinned: bool,
     pub maybe_pinned: bool,
     pub exclusive: bool,
 }
 
-/// K11. Must fork copy an anonymous page at once, because sharing it would take it from whoever pinned it?
+/// K11. Must fork copy an anonymous page at once (no other), because sharing it would take it from whoever pinned it?
 ///
 /// Source: mm/memory.c `copy_present_page`, `page_needs_cow_for_dma` (5.9); include/linux/rmap.h
 /// `folio_try_dup_anon_rmap_pte` (5.19: only exclusive pages can be pinned by this mm).
@@ -23,8 +29,8 @@ pub struct ForkFacts {
 pub fn decide_pinned(knob: ForkPinnedPte, page: &ForkFacts) -> bool {
     match knob {
         ForkPinnedPte::Share            => false,
-        ForkPinnedPte::CopyIfPinned     => page.has_pinned && page.maybe_pinned,
-        ForkPinnedPte::CopyIfExclPinned => page.exclusive && page.has_pinned && page.maybe_pinned,
+        ForkPinnedPte::CopyIfPinned     => page.anon && page.has_pinned && page.maybe_pinned,
+        ForkPinnedPte::CopyIfExclPinned => page.anon && page.exclusive && page.has_pinned && page.maybe_pinned,
     }
 }
 
@@ -133,12 +139,14 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
     if !vma.flags.contains(VmaFlags::MAPPED) || vma.flags.contains(VmaFlags::DONTCOPY) {
         return true;
     }
-    // userfaultfd registrations stay with the parent: no scenario asks for fork events.
-    let child = cx.st.slot_mut(pair.child, pair.vpn);
-    *child = Slot { vma: Vma { flags: vma.flags - (VmaFlags::UFFD_WP | VmaFlags::RESERVED), ..vma }, ..Slot::default() };
     let wiped = vma.flags.contains(VmaFlags::WIPEONFORK) && !cx.policy.defects.has(Defect::ForkIgnoresWipe);
-    if wiped || vma.flags.contains(VmaFlags::SHARED) {
-        return true; // What is shared is found in the page cache again.
+    let lost = UFFD | VmaFlags::RESERVED | if wiped { VmaFlags::ANON_VMA } else { VmaFlags::empty() };
+    let child = cx.st.slot_mut(pair.child, pair.vpn);
+    *child = Slot { vma: Vma { flags: vma.flags - lost, ..vma }, ..Slot::default() };
+    // Without an anonymous page, all is found in the page cache again, or is zero: `vma_needs_copy`.
+    let needs_copy = vma.is_cow() && vma.flags.intersects(VmaFlags::ANON_VMA | VmaFlags::PFNMAP);
+    if wiped || !needs_copy {
+        return true;
     }
     match pte.target {
         Target::Page(_) => false,
@@ -205,6 +213,7 @@ fn must_copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> bool {
         return hugetlb::must_copy_at_fork(cx, pair.parent, pair.vpn, pfn);
     }
     let facts = ForkFacts {
+        anon: cx.st.folio(pfn).is_anon() || cx.policy.defects.has(Defect::B35),
         has_pinned: cx.st.mm(pair.parent).has_pinned,
         maybe_pinned: cx.st.folio(pfn).maybe_pinned(),
         exclusive: cx.st.is_exclusive(pfn),
@@ -217,6 +226,7 @@ fn must_copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> bool {
         (false, false) => ("share", "nobody has pinned it"),
     };
     let operands = [
+        ("anon", facts.anon.into()),
         ("has_pinned", facts.has_pinned.into()),
         ("pincount", cx.st.folio(pfn).pincount.get()),
         ("exclusive", facts.exclusive.into()),

@@ -263,7 +263,7 @@ fn slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     }
     cx.goto(At::Gup(GupAt::Slow));
     cx.me_mut().flags.set(TaskFlags::FORCED, want.force);
-    let kind = if want.write { FaultKind::Write } else { FaultKind::Read };
+    let kind = if want.write && !force::forgot_write(cx) { FaultKind::Write } else { FaultKind::Read };
     if let Err(failure) = fault::permitted(cx, kind) {
         return fault::fail(cx, failure);
     }

@@ -7,6 +7,7 @@
 mod access;
 mod exclusive;
 mod fault;
+mod file;
 mod force;
 mod fork;
 mod gup;

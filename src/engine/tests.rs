@@ -127,10 +127,11 @@ fn only_longterm_pins_unshare_what_is_not_anonymous() {
 
 #[test]
 fn fork_copies_for_pins_as_far_as_it_looks_for_them() {
-    for bits in 0..8u8 {
-        let page = ForkFacts { has_pinned: bits & 1 != 0, maybe_pinned: bits & 2 != 0, exclusive: bits & 4 != 0 };
+    for bits in 0..16u8 {
+        let bit = |nr: u8| bits & (1 << nr) != 0;
+        let page = ForkFacts { has_pinned: bit(0), maybe_pinned: bit(1), exclusive: bit(2), anon: bit(3) };
         assert!(!decide_pinned(ForkPinnedPte::Share, &page), "{page:?}");
-        let pinned_here = page.has_pinned && page.maybe_pinned;
+        let pinned_here = page.anon && page.has_pinned && page.maybe_pinned;
         assert_eq!(decide_pinned(ForkPinnedPte::CopyIfPinned, &page), pinned_here, "{page:?}");
         assert_eq!(decide_pinned(ForkPinnedPte::CopyIfExclPinned, &page), pinned_here && page.exclusive, "{page:?}");
     }

@@ -127,6 +127,10 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
         Target::Zero if kind == FaultKind::Write && cx.policy.defects.has(Defect::ZeroPageWritable) => reuse(cx, kind),
         Target::Zero | Target::Special(_) => cx.fault_at(Fault::Copying { kind, seen: slot.pte }),
         Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard => unreachable!("cowl bug: no page is there"),
+        Target::Page(pfn) if !cx.st.folio(pfn).is_anon() => {
+            cx.st.get(pfn);
+            cx.fault_at(Fault::Copying { kind, seen: slot.pte })
+        }
         Target::Page(pfn) => match decide(cx, pfn) {
             Verdict::Reuse(_) => {
                 cx.st.folio_mut(pfn).flags.remove(FolioFlags::KSM);

@@ -21,7 +21,7 @@ pub fn is_modelled(program: &Program, op: Op) -> bool {
 
 fn operation(program: &Program, op: Op) -> Option<&'static str> {
     match op {
-        Op::Mmap { area, backing, .. } => mapping(program, program.mems[area.mem.idx()].kind, backing),
+        Op::Mmap { area, backing, .. } => mapping(program.mems[area.mem.idx()].kind, backing),
         Op::Madvise { advice, .. } => madvise(advice),
         Op::UffdRegister { mode, .. } => match mode {
             UffdMode::Wp => None,
@@ -48,7 +48,7 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
     }
 }
 
-fn mapping(program: &Program, kind: MemKind, backing: Backing) -> Option<&'static str> {
+fn mapping(kind: MemKind, backing: Backing) -> Option<&'static str> {
     match (kind, backing) {
         (MemKind::Thp, _) => Some("a THP"),
         (MemKind::Mthp { .. }, _) => Some("a large folio below the size of a PMD"),
@@ -56,7 +56,6 @@ fn mapping(program: &Program, kind: MemKind, backing: Backing) -> Option<&'stati
         (MemKind::Hugetlb { .. }, Backing::Anon | Backing::File(_)) => None,
         (MemKind::Pages, Backing::Special) => Some("special memory"),
         (MemKind::Pages, Backing::Device) => Some("ZONE_DEVICE memory"),
-        (MemKind::Pages, Backing::File(file)) if !program.files[file.idx()].name.is_empty() => Some("a mapping of a file"),
         (MemKind::Pages, Backing::File(_) | Backing::Anon) => None,
     }
 }

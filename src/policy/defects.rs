@@ -40,7 +40,7 @@ set! {
         /// UFFDIO_MOVE drops the write protection of what it moves. From 6.8, not fixed in 7.3. Home: not built yet.
         #[strum(serialize = "B32")]
         B32,
-        /// Fork copies a pinned page of a file as if it were anonymous. From 5.9 (the fix for 5.15.y, too, says that 70e806e4e645 brought it), fixed by fb3d824d1a46, 5.19, and in stable trees. Home: not built yet.
+        /// Fork copies a pinned page of a file as if it were anonymous. From 5.9 (the fix for 5.15.y, too, says that 70e806e4e645 brought it), fixed by fb3d824d1a46, 5.19, and in stable trees. Home: `engine::fork::must_copy`.
         #[strum(serialize = "B35")]
         B35,
         /// The uffd-wp bit is lost on migration entries of a THP. From 5.7, fixed by 24bf08c4376b, 6.3 and stable. Home: not built yet.
@@ -88,6 +88,8 @@ set! {
         UnmapForgetsDirty,
         /// The owner of a reservation is killed like any other when the pool is empty.
         HugetlbOwnerCannotSteal,
+        /// A forced write goes through any read-only pte.
+        ForceTakesAnyPage,
         /// A write fault maps the zero page writable.
         ZeroPageWritable,
         /// Fork shares pages that MADV_WIPEONFORK wants wiped.

@@ -120,8 +120,8 @@ fn every_decided_cell_is_what_the_engine_does() {
     let (complaints, held): (Vec<_>, Vec<_>) = said.map(|row| disagreements(&matrix.columns, row)).unzip();
     let complaints = complaints.concat();
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
-    assert_eq!(held.len(), 23, "rows that base pages, swap, KSM and hugetlb can express");
-    assert_eq!(held.iter().sum::<usize>(), 23 * 22 - 7, "all cells of these rows but the seven undecided ones");
+    assert_eq!(held.len(), 24, "rows that base pages, swap, KSM, hugetlb and files can express");
+    assert_eq!(held.iter().sum::<usize>(), 24 * 22 - 7, "all cells of these rows but the seven undecided ones");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::check::invariants::Books;
 use crate::check::verdict::of_reading;
 use crate::engine::Progress;
 use crate::ideal::{EverHeld, Ideal};
-use crate::ir::{Frequency, Outcome, Program, Scenario};
+use crate::ir::{Ending, Frequency, Outcome, Program, Scenario};
 use crate::lower::lower;
 use crate::observe::Seen;
 use crate::policy::{self, Policy};
@@ -93,6 +93,7 @@ impl<'a> Run<'a> {
                     done
                 }
                 Progress::Finished => true,
+                Progress::Failed(failure) if program.code[pc.idx()].ending == Ending::Fails(failure) => true,
                 end => panic!("no race of the corpus ends in {end:?}"),
             };
             if ended {
@@ -143,7 +144,8 @@ fn outcome(program: &Program, policy: &Policy, dice: &mut Dice) -> Outcome {
     run.outcome.unwrap_or(Outcome::Ok)
 }
 
-fn races() -> Vec<(PathBuf, Scenario)> {
+/// Every scenario with a race, and the policies that there are for it.
+fn races() -> Vec<(PathBuf, Scenario, Vec<(String, Policy)>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let folders = fs::read_dir(folder).expect("corpus can be read").map(|entry| entry.expect("an entry can be read").path());
     let files = folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).expect("a folder can be read"));
@@ -156,7 +158,8 @@ fn races() -> Vec<(PathBuf, Scenario)> {
         let (lowered, _) = lower("race.cow", &tree, &mistakes, &mut |_, path| Err(format!("no file {path}")));
         let raced =
             lowered.scenarios.into_iter().filter(|scenario| scenario.program.code.iter().any(|line| line.race.is_some()));
-        races.extend(raced.map(|scenario| (path.clone(), scenario)));
+        let policies: Vec<_> = lowered.policies.iter().map(|user| (user.name.clone(), user.policy)).collect();
+        races.extend(raced.map(|scenario| (path.clone(), scenario, policies.clone())));
     }
     races
 }
@@ -166,10 +169,11 @@ fn expectations_of_races_hold_in_random_orders() {
     let races = races();
     assert!(8 <= races.len(), "the corpus has races");
     let mut complaints = Vec::new();
-    for (path, scenario) in races {
-        for (index, named) in policy::builtin().iter().enumerate() {
+    for (path, scenario, own) in races {
+        let builtin = policy::builtin().iter().map(|named| (named.name.to_owned(), named.policy));
+        for (index, (name, policy)) in builtin.chain(own).enumerate() {
             let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-            let outcomes: Vec<_> = (0..ORDERS).map(|_| outcome(&scenario.program, &named.policy, &mut dice)).collect();
+            let outcomes: Vec<_> = (0..ORDERS).map(|_| outcome(&scenario.program, &policy, &mut dice)).collect();
             for expect in scenario.expects.iter().filter(|expect| expect.on.contains(&index)) {
                 let came = outcomes.iter().filter(|outcome| **outcome == expect.outcome).count();
                 let met = match expect.frequency {
@@ -179,7 +183,7 @@ fn expectations_of_races_hold_in_random_orders() {
                 };
                 if !met {
                     let (says, file) = (expect.frequency, path.file_name().unwrap_or_default().display());
-                    complaints.push(format!("{file}, {}: {says} {}: {came} of {ORDERS}", named.name, expect.outcome));
+                    complaints.push(format!("{file}, {}: {says} {}: {came} of {ORDERS}", name, expect.outcome));
                 }
             }
         }
