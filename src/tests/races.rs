@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
                     done
                 }
                 Progress::Finished => true,
-                Progress::Failed(failure) if program.code[pc.idx()].ending == Ending::Fails(failure) => true,
+                Progress::Failed(failure) if self.world.program.code[pc.idx()].ending == Ending::Fails(failure) => true,
                 end => panic!("no race of the corpus ends in {end:?}"),
             };
             if ended {
