@@ -72,10 +72,10 @@ fn uffd_over_a_hole(program: &Program) -> bool {
                 let inherited: Vec<_> = inherited.map(|(_, page)| (child, *page)).collect();
                 mapped.extend(inherited);
             }
-            Op::UffdRegister { area, .. } | Op::UffdWp { area } | Op::UffdUnwp { area } => {
-                if pages(area).any(|page| !mapped.contains(&page)) {
-                    return true;
-                }
+            Op::UffdRegister { area, .. } | Op::UffdWp { area } | Op::UffdUnwp { area }
+                if pages(area).any(|page| !mapped.contains(&page)) =>
+            {
+                return true;
             }
             _ => {}
         }

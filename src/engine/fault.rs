@@ -132,7 +132,7 @@ fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) ->
         let marked = cx.slot().pte.flags & PteFlags::UFFD_WP;
         let proc = cx.proc();
         map_new_anon(cx, proc, new);
-        let flags = if marked.is_empty() { flags } else { flags - PteFlags::WRITE | marked };
+        let flags = if marked.is_empty() { flags } else { (flags - PteFlags::WRITE) | marked };
         cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
     }
     done(cx)

@@ -32,7 +32,7 @@ impl Table {
 
     fn find(&self, fingerprint: u64) -> Result<usize, usize> {
         let wanted = fingerprint.max(1); // 0 is an empty place.
-        let mut at = (u128::from(wanted) * self.places.len() as u128 >> 64) as usize;
+        let mut at = ((u128::from(wanted) * self.places.len() as u128) >> 64) as usize;
         loop {
             match self.places[at] {
                 0 => return Err(at),

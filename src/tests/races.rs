@@ -144,8 +144,11 @@ fn outcome(program: &Program, policy: &Policy, dice: &mut Dice) -> Outcome {
     run.outcome.unwrap_or(Outcome::Ok)
 }
 
-/// Every scenario with a race, and the policies that there are for it.
-fn races() -> Vec<(PathBuf, Scenario, Vec<(String, Policy)>)> {
+/// A scenario with a race, its file, and the policies that there are for it.
+type Race = (PathBuf, Scenario, Vec<(String, Policy)>);
+
+/// Every scenario with a race.
+fn races() -> Vec<Race> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let folders = fs::read_dir(folder).expect("corpus can be read").map(|entry| entry.expect("an entry can be read").path());
     let files = folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).expect("a folder can be read"));
