@@ -17,7 +17,7 @@ use crate::types::{Pc, ProcId, RefId, Small, ValueId};
 pub struct Smallest {
     /// The program, and the first instruction at which user space sees a difference.
     pub parts: Option<(Program, Pc)>,
-    /// Every program of up to this many statements was tried, over the alphabet of [`alphabet`].
+    /// Every program of up to this many statements was tried, over the alphabet of `alphabet`.
     pub complete: usize,
     /// Programs run under both.
     pub tried: u64,

@@ -1,7 +1,7 @@
 //! Every interleaving of a program's races: which outcomes some schedule leads to, and by which.
 //!
 //! The search calls [`crate::engine::step`] for every actor that could go on, in every state it meets, and remembers 64 bits
-//! of each ([`table`]). It judges beside the engine's state all serial orders that explain what was seen ([`serial`]): a
+//! of each (`table`). It judges beside the engine's state all serial orders that explain what was seen (`serial`): a
 //! promise is broken where none does.
 
 mod node;
