@@ -278,7 +278,8 @@ fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     let new = if cx.st.slot(pair.parent, pair.vpn).vma.is_hugetlb() {
         match hugetlb::alloc_for_fork(cx) {
             Ok(new) => new,
-            Err(hugetlb::PoolIsEmpty) => return give_up(cx, pair),
+            Err(hugetlb::Lack::Pool) => return give_up(cx, pair),
+            Err(hugetlb::Lack::Frames) => return Progress::Exhausted("page frames"),
         }
     } else {
         match cx.st.alloc() {

@@ -63,8 +63,13 @@ struct Pool {
     reserved: usize,
 }
 
-/// No huge page is to be had.
-pub(super) struct PoolIsEmpty;
+/// Why no huge page is to be had.
+pub(super) enum Lack {
+    /// The pool is empty, or what is left is reserved for others.
+    Pool,
+    /// The model's own bound: its page frames.
+    Frames,
+}
 
 impl Pool {
     /// The pool as the state implies it; `size` is what the machine has, as many as there are frames where nothing is said.
@@ -98,13 +103,13 @@ pub(super) fn can_reserve<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pages: usize) -> 
 /// Takes a zeroed huge page; one of those that are reserved only for whom they are.
 ///
 /// Source: mm/hugetlb.c `alloc_hugetlb_folio`, `dequeue_hugetlb_folio_vma`.
-fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from_reserve: bool) -> Result<Pfn<B::Number>, PoolIsEmpty> {
+fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from_reserve: bool) -> Result<Pfn<B::Number>, Lack> {
     let pool = Pool::of(cx.st, cx.program.system.hugetlb);
     let there = if from_reserve { pool.free } else { pool.free.saturating_sub(pool.reserved) };
     if there == 0 {
-        return Err(PoolIsEmpty);
+        return Err(Lack::Pool);
     }
-    let new = cx.st.alloc().map_err(|_| PoolIsEmpty)?;
+    let new = cx.st.alloc().map_err(|_| Lack::Frames)?;
     cx.st.folio_mut(new).flags.insert(FolioFlags::HUGETLB);
     Ok(new)
 }
@@ -122,9 +127,13 @@ pub(super) fn fault_missing<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: Fault
         cx.slot_mut().pte = Pte { target: Target::Page(pfn), flags };
         return fault::done(cx);
     }
-    let Ok(new) = alloc(cx, shared || vma.flags.contains(VmaFlags::RESERVED)) else {
-        let failure = fault::bus_error(cx.op());
-        return fault::fail(cx, failure);
+    let new = match alloc(cx, shared || vma.flags.contains(VmaFlags::RESERVED)) {
+        Ok(new) => new,
+        Err(Lack::Frames) => return Progress::Exhausted("page frames"),
+        Err(Lack::Pool) => {
+            let failure = fault::bus_error(cx.op());
+            return fault::fail(cx, failure);
+        }
     };
     if let (true, Some(place)) = (shared, vma.cache_place()) {
         cx.st.set_cache(place, Target::Page(new));
@@ -167,8 +176,10 @@ pub(super) fn alloc_copy<B: Size, S: Sink>(
     kind: FaultKind,
     seen: Pte<B::Number>,
 ) -> Result<Pfn<B::Number>, Progress> {
-    if let Ok(new) = alloc(cx, false) {
-        return Ok(new);
+    match alloc(cx, false) {
+        Ok(new) => return Ok(new),
+        Err(Lack::Frames) => return Err(Progress::Exhausted("page frames")),
+        Err(Lack::Pool) => {}
     }
     let Target::Page(old) = seen.target else { unreachable!("cowl bug: a huge page is copied from nothing") };
     let owner = cx.slot().vma.flags.contains(VmaFlags::RESERVED) && cx.st.folio(old).is_anon();
@@ -193,7 +204,7 @@ pub(super) fn alloc_copy<B: Size, S: Sink>(
 /// Allocates for fork's early copy, which has no claim to what is reserved.
 ///
 /// Source: mm/hugetlb.c `copy_hugetlb_page_range`.
-pub(super) fn alloc_for_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Result<Pfn<B::Number>, PoolIsEmpty> {
+pub(super) fn alloc_for_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Result<Pfn<B::Number>, Lack> {
     alloc(cx, false)
 }
 

@@ -59,7 +59,7 @@ fn isolate<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 fn lock<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let page = cx.isolated();
     if cx.is_locked_by_another(page) || cx.st.folio(page).flags.contains(FolioFlags::WRITEBACK) {
-        return end(cx);
+        return cx.put_back();
     }
     cx.me_mut().flags.insert(TaskFlags::LOCKS_FOLIO);
     cx.goto(At::Migrate(MigrateAt::Unmap))
@@ -162,7 +162,7 @@ fn restore<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         if let Target::Page(new) = std::mem::take(&mut cx.me_mut().seen).target {
             cx.st.put(new);
         }
-        return end(cx);
+        return cx.put_back();
     };
     if !cx.ptl_is_free(proc) {
         return Progress::Blocked;
@@ -192,14 +192,4 @@ fn restored<B: Size, S: Sink>(cx: &Cx<'_, B, S>, entry: PteFlags, vma: &Vma<B::N
     }
     flags.set(PteFlags::PROTNONE, !vma.flags.intersects(VmaFlags::READ | VmaFlags::WRITE));
     flags
-}
-
-/// Unlocks the folio and gives it back.
-fn end<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let (target, _) = std::mem::take(&mut cx.me_mut().grab);
-    cx.me_mut().flags.remove(TaskFlags::LOCKS_FOLIO);
-    if let Target::Page(page) = target {
-        cx.st.put(page);
-    }
-    cx.commit_page(Seen::Nothing)
 }

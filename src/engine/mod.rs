@@ -248,6 +248,18 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
         self.me().grab.0.pfn().expect("cowl bug: a mover without a folio")
     }
 
+    /// Ends a mover's work on a page: unlocks the folio that it isolated, if it did, and gives it back.
+    ///
+    /// Source: mm/vmscan.c `folio_putback_lru`.
+    fn put_back(&mut self) -> Progress {
+        let (target, _) = std::mem::take(&mut self.me_mut().grab);
+        self.me_mut().flags.remove(TaskFlags::LOCKS_FOLIO);
+        if let Target::Page(page) = target {
+            self.st.put(page);
+        }
+        self.commit_page(Seen::Nothing)
+    }
+
     fn unlock_ptl(&mut self, proc: ProcId) {
         self.st.mm_mut(proc).ptl = None;
     }

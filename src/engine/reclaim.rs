@@ -127,11 +127,11 @@ fn unmap<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
     let flags = cx.st.folio(page).flags;
     match flags.contains(FolioFlags::ANON) {
-        true if flags.contains(FolioFlags::LAZYFREE) => end(cx),
+        true if flags.contains(FolioFlags::LAZYFREE) => cx.put_back(),
         true if flags.contains(FolioFlags::DIRTY) => cx.goto(At::Reclaim(ReclaimAt::Write)),
         true => cx.goto(At::Reclaim(ReclaimAt::Remove)),
         // Of the page cache; where it would be written to is no part of the model, so it stays there.
-        false => end(cx),
+        false => cx.put_back(),
     }
 }
 
@@ -194,7 +194,7 @@ fn written<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         }
     }
     cx.st.folio_mut(page).flags.remove(FolioFlags::WRITEBACK);
-    if swap::is_synchronous(cx) { cx.goto(At::Reclaim(ReclaimAt::Remove)) } else { end(cx) }
+    if swap::is_synchronous(cx) { cx.goto(At::Reclaim(ReclaimAt::Remove)) } else { cx.put_back() }
 }
 
 /// Takes a clean page out of the swap cache, if nobody else holds it.
@@ -205,7 +205,7 @@ fn remove<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let clean = !cx.st.folio(page).flags.intersects(FolioFlags::DIRTY | FolioFlags::WRITEBACK);
     if clean && is_freeable(cx, page) && !cx.is_locked_by_another(page) && cx.st.is_swapcached(page) {
         cx.st.uncache_swap(page);
-        return end(cx);
+        return cx.put_back();
     }
     keep(cx)
 }
@@ -216,15 +216,5 @@ pub(super) fn keep<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if swap::is_full(cx) && cx.me().flags.contains(TaskFlags::LOCKS_FOLIO) {
         cx.st.try_free_swap(page);
     }
-    end(cx)
-}
-
-/// Unlocks the folio and gives it back.
-fn end<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let (target, _) = std::mem::take(&mut cx.me_mut().grab);
-    cx.me_mut().flags.remove(TaskFlags::LOCKS_FOLIO);
-    if let Target::Page(page) = target {
-        cx.st.put(page);
-    }
-    cx.commit_page(Seen::Nothing)
+    cx.put_back()
 }
