@@ -95,6 +95,6 @@ fn has(facts: &PageFacts, fact: Fact) -> bool {
         Fact::Pinned => 0 < facts.pincount,
         Fact::Ksm => facts.kind == "ksm",
         Fact::Zeropage => facts.kind == "zero",
-        Fact::PmdMapped => false, // No page of this state is.
+        Fact::PmdMapped => facts.pmd_mapped,
     }
 }

@@ -65,6 +65,7 @@ pub fn of<B: Size>(
         soft_dirty: (flags.contains(PteFlags::SOFT_DIRTY) && !slot.vma.is_hugetlb())
             || slot.vma.flags.contains(VmaFlags::SOFTDIRTY),
         uffd_wp: flags.contains(PteFlags::UFFD_WP),
+        pmd_mapped: flags.contains(PteFlags::PMD),
         mapcount: page.map_or(0, |(pfn, _, _)| st.mapcount(pfn)),
         refcount: page.map_or(0, |(_, folio, _)| folio.ref_count()),
         pincount: page.map_or(0, |(_, folio, _)| folio.pincount.get()),

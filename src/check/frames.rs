@@ -10,7 +10,7 @@ use crate::types::{Number, Size};
 /// Which page lives in which frame, and its letter.
 #[derive(Default)]
 pub(super) struct Frames {
-    /// For each frame the page in it, plus one; 0 where it is free.
+    /// For each frame the page that moved in last, plus one; 0 where none ever did.
     lodgers: Vec<u32>,
     /// For each page its letter, once it has one.
     letters: Vec<Option<u32>>,
@@ -32,26 +32,26 @@ pub fn letter(number: u32) -> String {
     }
 }
 
-impl Frames {
-    /// Pages moved in: to be called before events of a step are renamed.
-    pub fn move_in<B: Size>(&mut self, st: &State<B>) {
-        for (pfn, folio) in st.folios() {
-            if self.lodgers.len() <= pfn.idx() {
-                self.lodgers.push(0);
-            }
-            if !folio.is_free() && self.lodgers[pfn.idx()] == 0 {
-                self.letters.push(None);
-                self.lodgers[pfn.idx()] = self.letters.len() as u32;
-            }
-        }
-    }
+/// The number of a letter; the inverse of [`letter`].
+///
+/// # Example
+/// ```
+/// assert_eq!(cowl::check::letter_number("AB"), 27);
+/// ```
+pub fn letter_number(text: &str) -> u32 {
+    text.bytes().fold(0, |number, byte| number * 26 + u32::from(byte.saturating_sub(b'A')) + 1).saturating_sub(1)
+}
 
-    /// Pages moved out: to be called after.
-    pub fn move_out<B: Size>(&mut self, st: &State<B>) {
-        for (pfn, folio) in st.folios() {
-            if folio.is_free() {
-                self.lodgers[pfn.idx()] = 0;
-            }
+impl Frames {
+    /// Pages moved into frames that were free.
+    fn move_in(&mut self, first: u32, pages: u32) {
+        let (first, end) = (first as usize, (first + pages) as usize);
+        if self.lodgers.len() < end {
+            self.lodgers.resize(end, 0);
+        }
+        for lodger in &mut self.lodgers[first..end] {
+            self.letters.push(None);
+            *lodger = self.letters.len() as u32;
         }
     }
 
@@ -60,11 +60,14 @@ impl Frames {
         self.lodgers.get(pfn.idx()).and_then(|lodger| lodger.checked_sub(1))
     }
 
-    /// Replaces an event's frames by the pages in them.
-    pub fn rename(&self, event: &mut Event) {
+    /// Replaces an event's frames by the pages in them. Events are to come in their order, since pages move in by them.
+    pub fn rename(&mut self, event: &mut Event) {
+        if let What::Allocated { frame, pages } = event.what {
+            self.move_in(frame, pages);
+        }
         let page = |frame: &mut u32| *frame = self.lodgers[*frame as usize].saturating_sub(1);
         match &mut event.what {
-            What::Fault { .. } => {}
+            What::Fault { .. } | What::Allocated { .. } => {}
             What::Decision(decision) => decision.frame.iter_mut().for_each(page),
             What::Copied { from, to, .. } => [from, to].into_iter().for_each(page),
             What::Stored { frame } => page(frame),

@@ -6,7 +6,7 @@
 use crate::engine;
 use crate::ir::{Advice, Area, Op, Program};
 use crate::policy::Policy;
-use crate::state::{At, Fault, FolioFlags, Grab, MigrateAt, Pfn, PteFlags, Slot, State, Target, VmaFlags};
+use crate::state::{At, Fault, FolioFlags, Grab, GupAt, MigrateAt, Pfn, PteFlags, Slot, State, Target, Task, VmaFlags};
 use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
 
 /// A rule about every state.
@@ -163,7 +163,12 @@ pub struct Books {
     how: Vec<(Grab, TaskId, Pc)>,
     /// For each instruction the range that it writes by force.
     forced: Vec<Option<Area>>,
+    /// For each instruction the range that it takes named references on.
+    taken: Vec<Option<Area>>,
+    pmd_order: u8,
     has_bit: bool,
+    /// A writable pte proves that its page is marked: the mark is no mere shadow of a refcount.
+    marks_writable: bool,
     pins_ask_for_bit: bool,
 }
 
@@ -178,10 +183,12 @@ impl Books {
                 how[places].fill((engine::counted_as(policy, instr.op), instr.task, Pc::at(pc)));
             }
         }
+        let taken = program.code.iter().map(|instr| instr.op.takes().and(instr.op.area())).collect();
         let (has_bit, pins_ask_for_bit) = (engine::has_exclusive_bit(policy), engine::pins_ask_for_exclusive(policy));
         let by_force = |op| if let Op::Poke { area, .. } = op { Some(area) } else { None };
         let forced = program.code.iter().map(|instr| by_force(instr.op)).collect();
-        Self { how, forced, has_bit, pins_ask_for_bit }
+        let marks_writable = has_bit && engine::marks_survive_splits(policy);
+        Self { how, forced, taken, pmd_order: program.pmd_order, has_bit, marks_writable, pins_ask_for_bit }
     }
 
     /// The first rule that does not hold, if any.
@@ -234,9 +241,9 @@ impl Books {
             add(*target, 1 - pinned, pinned, 0);
         }
         for task in st.tasks() {
-            let zapped = u16::from(task.at == At::Zapped);
-            let pinned = u16::from(task.grab.1 == Grab::Pin);
-            add(task.grab.0, 1 - pinned, pinned, zapped);
+            let zapped = u16::from(task.at == At::Zapped && !task.seen.flags.contains(PteFlags::PMD));
+            let (pinned, pages) = (u16::from(task.grab.1 == Grab::Pin), self.grabbed(task));
+            add(task.grab.0, (1 - pinned) * pages, pinned * pages, zapped);
             if task.at == At::Migrate(MigrateAt::Restore) {
                 add(task.seen.target, 1, 0, 0);
             }
@@ -249,7 +256,8 @@ impl Books {
                     add(Target::Page(new), 1, 0, 0);
                 }
                 Fault::Installing { seen, new, .. } => {
-                    add(seen.target, 2, 0, 1);
+                    let by_pte = u16::from(!seen.flags.contains(PteFlags::PMD));
+                    add(seen.target, 2, 0, by_pte);
                     add(Target::Page(new), 1, 0, 0);
                 }
                 Fault::Putting { old } => add(old, 2, 0, 0),
@@ -259,6 +267,25 @@ impl Books {
         for pfn in pmds.filter(|pfn| st.head(*pfn) == *pfn) {
             counts[pfn.idx()].entire += 1;
             counts[pfn.idx()].refs += 1;
+        }
+        for task in st.tasks() {
+            let cleared = match task.fault {
+                Fault::Installing { seen, .. } => seen,
+                _ if task.at == At::Zapped => task.seen,
+                _ => continue,
+            };
+            if let (true, Some(pfn)) = (cleared.flags.contains(PteFlags::PMD), cleared.target.pfn()) {
+                counts[st.head(pfn).idx()].entire += 1;
+            }
+        }
+    }
+
+    /// Pages that what a task holds for a moment stands for: a fast walk takes those of a PMD together.
+    fn grabbed<N: Number>(&self, task: &Task<N>) -> u16 {
+        let walks = matches!(task.at, At::Gup(GupAt::Recheck { .. } | GupAt::TestExclusive { .. }));
+        match self.taken[task.pc.idx()] {
+            Some(area) if walks => engine::mapped_at_once(area, task.page, task.seen.flags, self.pmd_order),
+            _ => 1,
         }
     }
 
@@ -310,7 +337,7 @@ impl Books {
                 if st.folio(pfn).flags.contains(FolioFlags::KSM) {
                     return Broken::at(12, proc, vpn);
                 }
-                let unmarked = self.has_bit && !st.is_exclusive(pfn);
+                let unmarked = self.marks_writable && !st.is_exclusive(pfn);
                 let maps = counts[pfn.idx()].maps + counts[st.head(pfn).idx()].entire;
                 match st.folio(pfn).is_anon() {
                     true if unmarked || 1 < maps => return Broken::at(6, proc, vpn),
@@ -327,6 +354,11 @@ impl Books {
             return Broken::at(14, proc, vpn);
         }
         None
+    }
+
+    /// Whether [`Books::broken_by`] asks anything about an instruction.
+    pub fn looks_back(op: Op) -> bool {
+        matches!(op, Op::Fork { .. } | Op::Vmsplice { .. } | Op::Get { write: false, .. } | Op::Pin { write: false, .. })
     }
 
     /// The first rule about a whole instruction that does not hold: `before` is the state when it started.

@@ -16,5 +16,5 @@ mod frames;
 mod judge;
 mod reading;
 
-pub use frames::letter;
+pub use frames::{letter, letter_number};
 pub use judge::{Under, judge, lacks};

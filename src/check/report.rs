@@ -208,6 +208,8 @@ pub struct PageFacts {
     pub dirty: bool,
     pub soft_dirty: bool,
     pub uffd_wp: bool,
+    /// Mapped by a PMD, with the rest of its THP or of the huge zero page.
+    pub pmd_mapped: bool,
     pub mapcount: u32,
     /// As the kernel counts: a pin of a small folio adds 1024.
     pub refcount: u32,

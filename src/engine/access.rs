@@ -14,7 +14,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         if !pte.may_write() {
             return cx.fault_at(Fault::Start(FaultKind::Write));
         }
-        cx.slot_mut().pte.flags |= PteFlags::YOUNG | PteFlags::DIRTY;
+        cx.add_flags(PteFlags::YOUNG | PteFlags::DIRTY);
         cx.st.store(pte.target, cx.word(), value);
         if let Some(pfn) = pte.target.pfn() {
             cx.emit("store", |_| What::Stored { frame: super::frame_number(pfn) });
@@ -24,7 +24,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if !pte.may_read() {
         return cx.fault_at(Fault::Start(FaultKind::Read));
     }
-    cx.slot_mut().pte.flags |= PteFlags::YOUNG;
+    cx.add_flags(PteFlags::YOUNG);
     let seen = cx.read_words(pte.target);
     cx.commit_page(seen)
 }

@@ -1,6 +1,6 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, file, hugetlb, numa, swap, wp};
+use super::{Cx, Progress, exclusive, file, huge, hugetlb, numa, swap, wp};
 use crate::ir::{Advice, Op};
 use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
@@ -12,6 +12,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, fault: Fault<B::Numb
     match fault {
         Fault::None => Progress::Moved,
         Fault::Start(kind) => look(cx, kind),
+        Fault::InstallAnon { new } if cx.st.folio(new).is_large() => huge::install_anon(cx, new),
         Fault::InstallAnon { new } => install_anon(cx, new),
         Fault::Copying { kind, seen } => wp::copy(cx, kind, seen),
         Fault::Clearing { kind, seen, new } => wp::clear(cx, kind, seen, new),
@@ -105,10 +106,14 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
         (Target::Swap(_), _) => swap::find(cx, kind, slot.pte),
         (Target::None, _) if slot.vma.is_hugetlb() => hugetlb::fault_missing(cx, kind),
         (Target::None, _) if slot.vma.cache_place().is_some() => file::fault(cx, slot.vma, kind),
-        (Target::None, FaultKind::Write) => match cx.st.alloc() {
-            Ok(new) => cx.fault_at(Fault::InstallAnon { new }),
-            Err(_) => Progress::Exhausted("page frames"),
-        },
+        (Target::None, FaultKind::Write) => {
+            let order = huge::order_of_fault(cx);
+            match cx.alloc(order).or_else(|_| cx.alloc(0)) {
+                Ok(new) => cx.fault_at(Fault::InstallAnon { new }),
+                Err(_) => Progress::Exhausted("page frames"),
+            }
+        }
+        (Target::None, _) if 0 < slot.vma.order && huge::order_of_fault(cx) == cx.program.pmd_order => huge::map_zero(cx),
         (Target::None, FaultKind::Read | FaultKind::Unshare) => {
             cx.slot_mut().pte = Pte { target: Target::Zero, flags: PteFlags::YOUNG };
             done(cx)

@@ -26,14 +26,14 @@ pub(super) fn cache_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: usize) 
     if let Some(pfn) = cx.st.cache(place).pfn() {
         return Some(pfn);
     }
-    let pfn = cx.st.alloc().ok()?;
+    let pfn = cx.alloc(0).ok()?;
     cx.st.set_cache(place, Target::Page(pfn));
     Some(pfn)
 }
 
 /// A store to a private mapping: the copy is made while the file's page is locked, and installed like a new anonymous page.
 fn copy_for_store<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from: Pfn<B::Number>) -> Progress {
-    let Ok(new) = cx.st.alloc() else { return Progress::Exhausted("page frames") };
+    let Ok(new) = cx.alloc(0) else { return Progress::Exhausted("page frames") };
     cx.st.page_mut(new).words = cx.st.page(from).words;
     let (proc, vpn) = (cx.proc(), cx.vpn());
     cx.copied(proc, vpn, from, new, "do_cow_fault");

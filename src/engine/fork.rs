@@ -1,6 +1,6 @@
 //! fork: copying page tables, page by page, under write_protect_seq.
 
-use super::{Cx, Progress, Ruling, exclusive, fault, hugetlb, zap};
+use super::{Cx, Progress, Ruling, exclusive, fault, huge, hugetlb, zap};
 use crate::policy::{Defect, ForkPinnedPte, ForkSeq, Policy};
 use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
 use crate::trace::Sink;
@@ -90,8 +90,9 @@ impl Pair {
         At::Fork(self.vpn, at)
     }
 
-    fn next(self) -> At {
-        At::Fork(Vpn(self.vpn.0 + 1), ForkAt::Decide)
+    /// Behind `pages` pages that are done.
+    fn next(self, pages: u16) -> At {
+        At::Fork(Vpn(self.vpn.0 + pages), ForkAt::Decide)
     }
 }
 
@@ -122,7 +123,17 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mut pair: Pair) -> Progress {
         return cx.goto(pair.at(ForkAt::Decide));
     }
     cx.try_lock_ptl(pair.parent);
-    if must_copy(cx, pair) {
+    let copies = must_copy(cx, pair);
+    let by_pmd = cx.st.pte(pair.parent, pair.vpn).flags.contains(PteFlags::PMD);
+    if by_pmd && !huge::fork_splits(cx, pair.parent, pair.vpn, copies) {
+        return cx.goto(pair.at(ForkAt::Dup));
+    }
+    if by_pmd {
+        huge::split_pmd(cx, pair.parent, pair.vpn);
+        cx.unlock_ptl(pair.parent);
+        return cx.goto(pair.at(ForkAt::Decide));
+    }
+    if copies {
         if protects_first(cx.policy) {
             cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
         }
@@ -140,9 +151,9 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
         return true;
     }
     let wiped = vma.flags.contains(VmaFlags::WIPEONFORK) && !cx.policy.defects.has(Defect::ForkIgnoresWipe);
-    let lost = UFFD | VmaFlags::RESERVED | if wiped { VmaFlags::ANON_VMA } else { VmaFlags::empty() };
+    let lost = if wiped { VmaFlags::ANON_VMA } else { VmaFlags::empty() };
     let child = cx.st.slot_mut(pair.child, pair.vpn);
-    *child = Slot { vma: Vma { flags: vma.flags - lost, ..vma }, ..Slot::default() };
+    *child = Slot { vma: Vma { flags: child_vma(vma).flags - lost, ..vma }, ..Slot::default() };
     // Without an anonymous page, all is found in the page cache again, or is zero: `vma_needs_copy`.
     let needs_copy = vma.is_cow() && vma.flags.intersects(VmaFlags::ANON_VMA | VmaFlags::PFNMAP);
     if wiped || !needs_copy {
@@ -199,6 +210,11 @@ fn dup_migration_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair, pfn:
     cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target, flags };
 }
 
+/// userfaultfd registrations stay with the parent: no scenario asks for fork events.
+fn child_vma<N: Number>(parent: Vma<N>) -> Vma<N> {
+    Vma { flags: parent.flags - (UFFD | VmaFlags::RESERVED), ..parent }
+}
+
 fn child_flags(parent: PteFlags) -> PteFlags {
     parent - (PteFlags::WRITE | PteFlags::YOUNG | PteFlags::UFFD_WP)
 }
@@ -253,7 +269,11 @@ fn dup<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     if !cx.policy.defects.has(Defect::ForkForgetsReference) {
         cx.st.get(pfn);
     }
-    if !cx.policy.defects.has(Defect::ForkForgetsMapcount) {
+    let by_pmd = cx.st.pte(pair.parent, pair.vpn).flags.contains(PteFlags::PMD);
+    if by_pmd {
+        cx.st.add_rmap_pmd(pair.child, pfn);
+    }
+    if !by_pmd && !cx.policy.defects.has(Defect::ForkForgetsMapcount) {
         cx.st.add_rmap_pte(pair.child, pfn);
     }
     cx.goto(pair.at(ForkAt::Wrprotect))
@@ -261,17 +281,22 @@ fn dup<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
 
 fn wrprotect<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     if !cx.policy.defects.has(Defect::ForkLeavesParentWritable) {
-        cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
+        let flags = cx.st.pte(pair.parent, pair.vpn).flags - PteFlags::WRITE;
+        cx.set_flags(pair.parent, pair.vpn, flags);
     }
     cx.goto(pair.at(ForkAt::Install))
 }
 
 fn install<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
-    let pte = cx.st.pte(pair.parent, pair.vpn);
     let kept = if cx.policy.defects.has(Defect::ForkLeavesChildWritable) { PteFlags::WRITE } else { PteFlags::empty() };
-    cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { flags: child_flags(pte.flags) | kept, ..pte };
+    let pages = cx.leaf(pair.parent, pair.vpn);
+    for vpn in pages.clone().map(Vpn) {
+        let Slot { pte, vma } = *cx.st.slot(pair.parent, vpn);
+        let pte = Pte { flags: child_flags(pte.flags) | kept, ..pte };
+        *cx.st.slot_mut(pair.child, vpn) = Slot { pte, vma: child_vma(vma) };
+    }
     cx.unlock_ptl(pair.parent);
-    cx.goto(pair.next())
+    cx.goto(pair.next(pages.len() as u16))
 }
 
 fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
@@ -282,7 +307,7 @@ fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
             Err(hugetlb::Lack::Frames) => return Progress::Exhausted("page frames"),
         }
     } else {
-        match cx.st.alloc() {
+        match cx.alloc(0) {
             Ok(new) => new,
             Err(_) => return Progress::Exhausted("page frames"),
         }
@@ -331,5 +356,5 @@ fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
         parent.remove(PteFlags::WRITE);
     }
     cx.unlock_ptl(pair.parent);
-    cx.goto(pair.next())
+    cx.goto(pair.next(1))
 }

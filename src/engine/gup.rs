@@ -1,10 +1,10 @@
 //! get_user_pages: taking references through a page table, fast without locks or slow under mmap_lock.
 
-use super::{Cx, Progress, fault, force, fork, read_only};
+use super::{Cx, Progress, fault, force, fork, huge, read_only};
 use crate::ir::{Op, Speed};
 use crate::observe::Seen;
 use crate::policy::{Defect, DioRef, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
-use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, State, Target, TaskFlags};
+use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, Pfn, Pte, PteFlags, State, Target, TaskFlags};
 use crate::trace::Sink;
 use crate::types::{ProcId, RefId, Size, Vpn};
 
@@ -113,23 +113,27 @@ pub fn counted_as(policy: &Policy, op: Op) -> Grab {
     if want(policy, op).pin { decide_account(policy.pin_acct) } else { Grab::Get }
 }
 
-/// Counts a reference.
-fn grab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
+/// Counts references on pages of one folio, of which the first is given.
+fn grab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab, pages: u16) {
     match (target, how) {
-        (Target::Page(pfn), Grab::Get) => st.get(pfn),
-        (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, 1),
-        (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(1),
+        (Target::Page(pfn), Grab::Get) => st.get_many(pfn, pages.into()),
+        (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, pages.into()),
+        (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(pages.into()),
         (_, Grab::Uncounted) => {}
         (Target::None | Target::Special(_) | Target::Swap(_) | Target::Migration(_) | Target::Guard, _) => {}
     }
 }
 
 /// Takes back what [`grab`] counted.
-fn ungrab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab) {
+fn ungrab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab, pages: u16) {
+    let pages = i32::from(pages);
     match (target, how) {
-        (Target::Page(pfn), Grab::Get) => st.put(pfn),
-        (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, -1),
-        (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(-1),
+        (Target::Page(pfn), Grab::Get) => {
+            st.get_many(pfn, 1 - pages);
+            st.put(pfn);
+        }
+        (Target::Page(pfn), Grab::Pin) => st.add_pins(pfn, -pages),
+        (Target::Zero, Grab::Get | Grab::Pin) => st.add_zero_refs(-pages),
         (_, Grab::Uncounted) => {}
         (Target::None | Target::Special(_) | Target::Swap(_) | Target::Migration(_) | Target::Guard, _) => {}
     }
@@ -196,9 +200,23 @@ fn take<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progre
         return go_slow(cx, seq);
     }
     let how = how(cx.policy, want, &target);
-    grab(cx.st, target, how);
+    let pages = seen_at_once(cx);
+    grab(cx.st, target, how, pages);
     cx.me_mut().grab = (target, how);
     cx.goto(At::Gup(GupAt::Recheck { seq }))
+}
+
+/// Pages that the walk takes at once through the entry that it read.
+fn seen_at_once<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> u16 {
+    at_once(cx, cx.me().seen.flags)
+}
+
+/// A PMD gives all its pages that the range has, where the instruction keeps what it takes.
+fn at_once<B: Size, S: Sink>(cx: &Cx<'_, B, S>, flags: PteFlags) -> u16 {
+    if !names_reference(cx.op()) {
+        return 1;
+    }
+    huge::mapped_at_once(cx.area(), cx.me().page, flags, cx.program.pmd_order)
 }
 
 fn recheck<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
@@ -218,8 +236,9 @@ fn test_exclusive<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8)
         return cx.goto(At::Gup(GupAt::ReadSeq { seq }));
     }
     let (target, _) = std::mem::take(&mut cx.me_mut().grab);
-    keep(cx, target);
-    cx.me_mut().page += 1;
+    let pages = seen_at_once(cx);
+    keep(cx, target, pages);
+    cx.me_mut().page += pages;
     let all = cx.me().page == cx.len();
     cx.goto(At::Gup(if all { GupAt::ReadSeq { seq } } else { GupAt::ReadPte { seq } }))
 }
@@ -233,14 +252,14 @@ fn go_slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
 /// Drops the reference just taken and goes the slow way.
 fn back_off<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
     let (target, how) = std::mem::take(&mut cx.me_mut().grab);
-    ungrab(cx.st, target, how);
+    ungrab(cx.st, target, how, seen_at_once(cx));
     go_slow(cx, seq)
 }
 
 fn reread_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
     if asks_for_fork(cx, want) && cx.st.mm(cx.proc()).write_protect_seq != seq {
         let (target, how) = std::mem::take(&mut cx.me_mut().grab);
-        ungrab(cx.st, target, how);
+        ungrab(cx.st, target, how, 1);
         if names_reference(cx.op()) {
             release_partial(cx);
             cx.me_mut().page = 0;
@@ -285,7 +304,7 @@ fn slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
             read_only::Answer::AsWrite => return begin_fault(cx, FaultKind::Write, true),
         }
     }
-    taken_slowly(cx, want, slot.pte.target)
+    taken_slowly(cx, want, slot.pte)
 }
 
 fn begin_fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, forced: bool) -> Progress {
@@ -295,16 +314,17 @@ fn begin_fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, forced:
     cx.fault_at(Fault::Start(kind))
 }
 
-fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, target: Target<B::Number>) -> Progress {
+fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, pte: Pte<B::Number>) -> Progress {
+    let (target, pages) = (pte.target, at_once(cx, pte.flags));
     let how = how(cx.policy, want, &target);
-    grab(cx.st, target, how);
+    grab(cx.st, target, how, pages);
     if let (true, Some(pfn)) = (want.write, target.pfn()) {
         cx.st.folio_mut(pfn).flags.insert(FolioFlags::DIRTY); // FOLL_TOUCH
     }
     cx.me_mut().flags.remove(TaskFlags::COW_BROKEN);
     if names_reference(cx.op()) {
-        keep(cx, target);
-        return cx.commit_page(Seen::Nothing);
+        keep(cx, target, pages);
+        return cx.commit_pages(pages, Seen::Nothing);
     }
     cx.me_mut().grab = (target, how);
     // access_remote_vm, which /proc/PID/mem goes through, keeps mmap_lock while it copies; the others do not.
@@ -315,11 +335,13 @@ fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, target: Ta
     cx.goto(At::Through)
 }
 
-/// Remembers a page under the reference's name.
-fn keep<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>) {
+/// Remembers pages under the reference's name: the first, and those behind it in its folio.
+fn keep<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>, pages: u16) {
     let name = cx.op().takes().expect("cowl bug: the caller looked");
     let at = usize::from(cx.program.refs[name.idx()].first + cx.me().page);
-    cx.st.held_mut()[at] = target;
+    for (nth, place) in cx.st.held_mut()[at..at + usize::from(pages)].iter_mut().enumerate() {
+        *place = target.pfn().map_or(target, |first| Target::Page(Pfn::at(first.idx() + nth)));
+    }
 }
 
 /// Drops what a call that did not succeed has taken already.
@@ -338,7 +360,7 @@ pub(super) fn release<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, name: RefId, dirt
 /// Drops the page in `Task::grab`.
 pub(super) fn release_grab<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
     let (target, how) = std::mem::take(&mut cx.me_mut().grab);
-    ungrab(cx.st, target, how);
+    ungrab(cx.st, target, how, 1);
 }
 
 fn release_all<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, name: RefId, dirty: bool) {
@@ -355,7 +377,7 @@ fn release_all<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, name: RefId, dirty: bool
             continue;
         }
         if how != Grab::Pin || !cx.policy.defects.has(Defect::UnpinForgetsBias) {
-            ungrab(cx.st, target, how);
+            ungrab(cx.st, target, how, 1);
         }
     }
 }

@@ -109,7 +109,7 @@ fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from_reserve: bool) -> Result<
     if there == 0 {
         return Err(Lack::Pool);
     }
-    let new = cx.st.alloc().map_err(|_| Lack::Frames)?;
+    let new = cx.alloc(0).map_err(|_| Lack::Frames)?;
     cx.st.folio_mut(new).flags.insert(FolioFlags::HUGETLB);
     Ok(new)
 }

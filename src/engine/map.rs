@@ -1,6 +1,6 @@
 //! Making mappings, and advice that only a vma remembers.
 
-use super::{Cx, Progress, hugetlb};
+use super::{Cx, Progress, huge, hugetlb};
 use crate::ir::{Advice, Area, Backing, MemKind, Prot, Sharing};
 use crate::state::{MmapLock, Slot, State, Vma, VmaFlags};
 use crate::trace::Sink;
@@ -46,10 +46,15 @@ pub(super) fn mmap<B: Size, S: Sink>(
         Backing::File(file) => Some(cx.program.cache_start(file)),
         Backing::Anon | Backing::Special | Backing::Device => None,
     };
+    let order = match cx.program.mems[area.mem.idx()].kind {
+        MemKind::Thp => cx.program.pmd_order,
+        MemKind::Mthp { order } => order,
+        MemKind::Pages | MemKind::Hugetlb { .. } => 0,
+    };
     for (nr, vpn) in area.pages().enumerate() {
         let cache = first.map_or(0, |first| (first + nr + 1) as u32);
         let flags = VmaFlags::MAPPED | VmaFlags::SOFTDIRTY | shared | huge | prot_flags(prot);
-        let vma = Vma { flags, cache: B::Number::new(cache), order: 0 };
+        let vma = Vma { flags, cache: B::Number::new(cache), order };
         *cx.st.slot_mut(area.proc, vpn) = Slot { vma, ..Slot::default() };
     }
     cx.commit_range()
@@ -63,6 +68,7 @@ pub(super) fn advise_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advic
     if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
         return Progress::Blocked;
     }
+    huge::split_at_ends(cx, area);
     for vpn in area.pages() {
         let vma = &mut cx.st.slot_mut(area.proc, vpn).vma;
         let anon = vma.is_cow() && vma.cache_place().is_none();

@@ -130,7 +130,7 @@ fn move_folio<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         cx.decided(proc, vpn, Target::Page(old), ruling);
         return give_up(cx);
     }
-    let Ok(new) = cx.st.alloc_order(cx.st.folio(old).order) else { return give_up(cx) };
+    let Ok(new) = cx.alloc(cx.st.folio(old).order) else { return give_up(cx) };
     cx.st.folio_mut(new).flags = cx.st.folio(old).flags;
     for (from, to) in cx.st.folio_pages(old).zip(cx.st.folio_pages(new)) {
         let page = *cx.st.page(from);
@@ -179,14 +179,17 @@ fn restore<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     Progress::Moved
 }
 
+/// What an entry forgets on its way to another form. A PMD that becomes ptes forgets less: not the young bit.
+pub(super) fn lost_flags<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> PteFlags {
+    if cx.policy.defects.has(Defect::B22b) { PteFlags::YOUNG | PteFlags::DIRTY } else { PteFlags::empty() }
+}
+
 /// The bits of a pte that a migration entry becomes.
 ///
 /// Source: mm/migrate.c `remove_migration_pte`; young and dirty since 2e3468778dbe (6.1).
 fn restored<B: Size, S: Sink>(cx: &Cx<'_, B, S>, entry: PteFlags, vma: &Vma<B::Number>) -> PteFlags {
     let mut flags = entry - PteFlags::EXCLUSIVE;
-    if cx.policy.defects.has(Defect::B22b) {
-        flags.remove(PteFlags::YOUNG | PteFlags::DIRTY);
-    }
+    flags.remove(lost_flags(cx));
     if entry.contains(PteFlags::UFFD_WP) || !vma.flags.contains(VmaFlags::WRITE) {
         flags.remove(PteFlags::WRITE);
     }

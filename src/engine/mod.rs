@@ -11,8 +11,10 @@ mod file;
 mod force;
 mod fork;
 mod gup;
+mod huge;
 mod hugetlb;
 mod ksm;
+mod large;
 mod lazyfree;
 mod map;
 mod migrate;
@@ -33,13 +35,15 @@ mod zap;
 
 pub use exclusive::has_exclusive_bit;
 pub use gup::counted_as;
+pub use huge::{mapped_at_once, marks_survive_splits};
+pub use large::mapcount;
 pub use read_only::pins_ask_for_exclusive;
 pub use step::{lacking, start, step};
 
 use crate::ir::{Area, Op, Program};
 use crate::observe::{Seen, Words};
 use crate::policy::Policy;
-use crate::state::{At, Fault, KsmAt, MmapLock, Pfn, Slot, State, Target, Task, TaskFlags};
+use crate::state::{At, Fault, KsmAt, MmapLock, OutOfFrames, Pfn, Slot, State, Target, Task, TaskFlags};
 use crate::trace::{Decision, Event, Row, Sink, What};
 use crate::types::{Event as UffdEvent, Failure, Number, ProcId, Size, TaskId, Vpn, WordId};
 
@@ -162,12 +166,24 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
 
     /// Commits the current page and goes to the next, or to the end.
     fn commit_page(&mut self, seen: Seen) -> Progress {
+        self.commit_pages(1, seen)
+    }
+
+    /// Commits the current page and those behind it that one entry maps, all of which showed the same.
+    fn commit_pages(&mut self, len: u16, seen: Seen) -> Progress {
         let page = self.me().page;
-        let at = if page + 1 == self.len() { At::Finish } else { At::Walk };
+        let at = if page + len == self.len() { At::Finish } else { At::Walk };
         let me = self.me_mut();
-        me.page += 1;
+        me.page += len;
         me.at = at;
-        Progress::Committed { page, len: 1, seen, done: false }
+        Progress::Committed { page, len, seen, done: false }
+    }
+
+    /// Takes free frames for a folio of 2^`order` pages.
+    fn alloc(&mut self, order: u8) -> Result<Pfn<B::Number>, OutOfFrames> {
+        let new = self.st.alloc_order(order)?;
+        self.emit("alloc", |_| What::Allocated { frame: frame_number(new), pages: 1 << order });
+        Ok(new)
     }
 
     /// Commits all pages of a range at once.

@@ -1,6 +1,8 @@
 //! Write-protection that is no sharing: mprotect, uffd-wp, clear_refs. Counts and the exclusive bit stay as they are.
 
-use super::{Cx, Progress, Ruling, map, migrate};
+use std::ops::Range;
+
+use super::{Cx, Progress, Ruling, huge, map, migrate};
 use crate::ir::Prot;
 use crate::observe::Seen;
 use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
@@ -12,6 +14,8 @@ use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WpFacts {
     pub writable: bool,
+    /// It is a PMD.
+    pub pmd: bool,
     /// Private memory: a COW mapping.
     pub cow: bool,
     /// Through this mm a pin was taken, and the page looks pinned.
@@ -28,16 +32,16 @@ pub enum WpVerdict {
     Refuse,
 }
 
-/// K16. Does clear_refs write-protect a pte whose page is pinned?
+/// K16. Does clear_refs write-protect a pte whose page is pinned? A PMD it always does.
 ///
-/// Source: fs/proc/task_mmu.c `pte_is_pinned`, `clear_soft_dirty` (5.11).
+/// Source: fs/proc/task_mmu.c `pte_is_pinned`, `clear_soft_dirty` (5.11), `clear_soft_dirty_pmd`.
 pub fn decide_clear_refs(knob: ClearRefsPinned, pte: &WpFacts) -> WpVerdict {
     let skip = match knob {
         ClearRefsPinned::Wp => false,
         ClearRefsPinned::Skip => pte.writable && pte.cow && pte.pinned,
         ClearRefsPinned::SkipMapcount1 => pte.cow && pte.pinned && pte.mapcount == 1,
     };
-    if skip { WpVerdict::Skip } else { WpVerdict::Wp }
+    if skip && !pte.pmd { WpVerdict::Skip } else { WpVerdict::Wp }
 }
 
 /// K17. Which way does clear_refs hold mmap_lock: for writing?
@@ -70,18 +74,21 @@ pub struct UpgradeFacts {
     pub anon_exclusive: bool,
     /// It was raised by lifting uffd-wp, or after a NUMA hint, rather than by mprotect.
     pub unwp: bool,
+    /// It is a PMD.
+    pub pmd: bool,
 }
 
-/// K19. May a pte become writable without a fault?
+/// K19. May a pte become writable without a fault? A PMD may from 6.2 on.
 ///
-/// Source: mm/mprotect.c `can_change_pte_writable` (6.0, `can_change_private_pte_writable` since 6.2).
+/// Source: mm/mprotect.c `can_change_pte_writable` (6.0, `can_change_private_pte_writable` since 6.2); mm/huge_memory.c
+/// `can_change_pmd_writable` (6.2).
 #[rustfmt::skip]
 pub fn decide_upgrade(knob: ProtUpgrade, pte: &UpgradeFacts) -> bool {
     match (knob, pte.shared) {
         (ProtUpgrade::SharedDirtyOnly, true)  => pte.dirty && !pte.unwp,
         (ProtUpgrade::SharedDirtyOnly, false) => false,
         (ProtUpgrade::ExclDirty, true)        => pte.dirty && !pte.unwp,
-        (ProtUpgrade::ExclDirty, false)       => pte.anon_exclusive && pte.dirty && !pte.unwp,
+        (ProtUpgrade::ExclDirty, false)       => pte.anon_exclusive && pte.dirty && !pte.unwp && !pte.pmd,
         (ProtUpgrade::Excl, true)             => pte.dirty,
         (ProtUpgrade::Excl, false)            => pte.anon_exclusive,
     }
@@ -92,6 +99,7 @@ fn wp_facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpFa
     let page = slot.pte.target.pfn();
     WpFacts {
         writable: slot.pte.flags.contains(PteFlags::WRITE),
+        pmd: slot.pte.flags.contains(PteFlags::PMD),
         cow: slot.vma.is_cow(),
         pinned: cx.st.mm(proc).has_pinned && page.is_some_and(|pfn| cx.st.folio(pfn).maybe_pinned()),
         mapcount: page.map_or(0, |pfn| cx.st.mapcount(pfn)),
@@ -159,33 +167,38 @@ pub(super) fn mprotect<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, prot: Prot) -> P
         cx.write_unlock(proc);
         return Progress::Failed(Failure::ENOMEM);
     }
-    change_protection(cx, proc, vpn, prot);
-    cx.commit_page(Seen::Nothing)
+    let pages = change_protection(cx, proc, vpn, prot);
+    cx.commit_pages(pages, Seen::Nothing)
 }
 
-fn change_protection<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, prot: Prot) {
+/// Changes the vma of the pages that one entry maps, and the entry; says how many they are.
+fn change_protection<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, prot: Prot) -> u16 {
     let old = cx.st.slot(proc, vpn).vma.flags;
     let new = (old - (VmaFlags::READ | VmaFlags::WRITE)) | map::prot_flags(prot);
     if new == old {
-        return; // mprotect_fixup has nothing to do.
+        return 1; // mprotect_fixup has nothing to do.
     }
+    let leaf = huge::leaf_here(cx);
+    let pages = leaf.len() as u16;
     // Raising asks too: a private pte is write-protected there as well, before it may be upgraded.
     let keep_writable = wp_verdict(cx, proc, vpn) == WpVerdict::Skip;
-    let slot = cx.st.slot_mut(proc, vpn);
-    slot.vma.flags = new;
-    if let Target::Migration(pfn) = slot.pte.target {
+    for page in leaf {
+        cx.st.slot_mut(proc, Vpn(page)).vma.flags = new;
+    }
+    if let Target::Migration(pfn) = cx.st.pte(proc, vpn).target {
         protect_entry(cx, proc, vpn, pfn);
-        return;
+        return pages;
     }
-    if !slot.pte.is_present() || keep_writable {
-        return;
+    let pte = cx.st.pte(proc, vpn);
+    if !pte.is_present() || keep_writable {
+        return pages;
     }
-    slot.pte.flags.remove(PteFlags::WRITE | PteFlags::PROTNONE);
-    match prot {
-        Prot::None => slot.pte.flags.insert(PteFlags::PROTNONE),
-        Prot::Ro => {}
-        Prot::Rw => upgrade(cx, proc, vpn, false),
+    let protnone = if prot == Prot::None { PteFlags::PROTNONE } else { PteFlags::empty() };
+    cx.set_flags(proc, vpn, pte.flags - (PteFlags::WRITE | PteFlags::PROTNONE) | protnone);
+    if prot == Prot::Rw {
+        upgrade(cx, proc, vpn, false);
     }
+    pages
 }
 
 /// Makes a pte writable without a fault, where the policy and the trackers of stores let it.
@@ -197,6 +210,7 @@ pub(super) fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn
         dirty: slot.pte.flags.contains(PteFlags::DIRTY),
         anon_exclusive: slot.pte.target.pfn().is_some_and(|pfn| cx.st.folio(pfn).is_anon() && cx.st.is_exclusive(pfn)),
         unwp,
+        pmd: slot.pte.flags.contains(PteFlags::PMD),
     };
     let soft_dirty_wants_fault = soft_dirty_wants_fault(&slot);
     let uffd_wants_fault = slot.pte.flags.contains(PteFlags::UFFD_WP) && !cx.policy.defects.has(Defect::UpgradeIgnoresUffdWp);
@@ -206,7 +220,7 @@ pub(super) fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn
     let private_huge = slot.vma.is_hugetlb() && !shared; // hugetlb_change_protection upgrades nothing.
     let may = slot.vma.flags.contains(VmaFlags::WRITE) && !fault_wanted && !private_huge;
     if may && (by_page_prot || upgrades(cx, proc, vpn, &facts)) {
-        cx.st.slot_mut(proc, vpn).pte.flags.insert(PteFlags::WRITE);
+        cx.set_flags(proc, vpn, slot.pte.flags | PteFlags::WRITE);
     }
 }
 
@@ -259,6 +273,7 @@ pub(super) fn uffd_register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress
     if area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn)) {
         return Progress::Failed(Failure::EINVAL);
     }
+    huge::split_at_ends(cx, area);
     for vpn in area.pages() {
         cx.st.slot_mut(area.proc, vpn).vma.flags.insert(VmaFlags::UFFD_WP);
     }
@@ -284,6 +299,7 @@ pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         cx.read_unlock(proc);
         return Progress::Failed(failure);
     }
+    let pages = huge::leaf_here(cx).len() as u16;
     // An entry of a page that is not there carries the bit, and hands it on.
     if !cx.slot().pte.is_none() && wp_verdict(cx, proc, vpn) == WpVerdict::Wp {
         let keep = cx.policy.defects.has(Defect::WpKeepsUffdWritable);
@@ -291,13 +307,12 @@ pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         if let Target::Migration(pfn) = cx.slot().pte.target {
             protect_entry(cx, proc, vpn, pfn);
         }
-        let flags = &mut cx.slot_mut().pte.flags;
+        let lost = if keep { PteFlags::empty() } else { PteFlags::WRITE };
+        let mut flags = cx.slot().pte.flags - lost;
         flags.set(PteFlags::UFFD_WP, !forgets);
-        if !keep {
-            flags.remove(PteFlags::WRITE);
-        }
+        cx.set_flags(proc, vpn, flags);
     }
-    cx.commit_page(Seen::Nothing)
+    cx.commit_pages(pages, Seen::Nothing)
 }
 
 fn is_registered<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
@@ -314,28 +329,30 @@ pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         cx.read_unlock(proc);
         return Progress::Failed(Failure::ENOENT);
     }
-    if cx.slot().pte.flags.contains(PteFlags::UFFD_WP) {
-        cx.slot_mut().pte.flags.remove(PteFlags::UFFD_WP);
-        if cx.slot().pte.is_present() && !cx.slot().pte.flags.contains(PteFlags::WRITE) {
+    let pages = huge::leaf_here(cx);
+    let flags = cx.slot().pte.flags;
+    if flags.contains(PteFlags::UFFD_WP) {
+        cx.set_flags(proc, vpn, flags - PteFlags::UFFD_WP);
+        if cx.slot().pte.is_present() && !flags.contains(PteFlags::WRITE) {
             upgrade(cx, proc, vpn, true);
         }
         if cx.policy.defects.has(Defect::UnwpMapsWritable) && cx.slot().pte.is_present() {
             cx.slot_mut().pte.flags.insert(PteFlags::WRITE);
         }
     }
-    wake(cx, proc, vpn);
-    cx.commit_page(Seen::Nothing)
+    wake(cx, proc, &pages);
+    cx.commit_pages(pages.len() as u16, Seen::Nothing)
 }
 
-/// Wakes the threads that sleep on a page.
-fn wake<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
+/// Wakes the threads that sleep on one of these pages.
+fn wake<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, pages: &Range<u16>) {
     for task in (0..cx.program.tasks.len()).map(TaskId::at) {
         let sleeper = cx.st.task(task);
         if !sleeper.flags.contains(TaskFlags::ASLEEP) {
             continue;
         }
         let area = cx.program.code[sleeper.pc.idx()].op.area();
-        if area.is_some_and(|area| area.proc == proc && area.start.0 + sleeper.page == vpn.0) {
+        if area.is_some_and(|area| area.proc == proc && pages.contains(&(area.start.0 + sleeper.page))) {
             cx.st.task_mut(task).flags.remove(TaskFlags::ASLEEP);
         }
     }
@@ -356,8 +373,8 @@ pub(super) fn clear_refs<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         if !cx.ptl_is_free(proc) {
             return Progress::Blocked;
         }
+        cx.me_mut().page = cx.leaf(proc, vpn).end;
         clear_soft_dirty(cx, proc, vpn);
-        cx.me_mut().page += 1;
         return Progress::Moved;
     }
     if exclusively {
@@ -369,8 +386,10 @@ pub(super) fn clear_refs<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 }
 
 fn clear_soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
-    cx.st.slot_mut(proc, vpn).vma.flags.remove(VmaFlags::SOFTDIRTY);
-    let Pte { target, .. } = cx.st.pte(proc, vpn);
+    for page in cx.leaf(proc, vpn) {
+        cx.st.slot_mut(proc, Vpn(page)).vma.flags.remove(VmaFlags::SOFTDIRTY);
+    }
+    let Pte { target, flags } = cx.st.pte(proc, vpn);
     let huge = cx.st.slot(proc, vpn).vma.is_hugetlb(); // clear_refs walks around them.
     if target == Target::None || huge {
         return;
@@ -380,12 +399,10 @@ fn clear_soft_dirty<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: 
     record(cx, proc, vpn, &facts, ("prot::decide_clear_refs", "clear_refs_pinned", knob.into(), verdict));
     if verdict == WpVerdict::Wp {
         let keep = cx.policy.defects.has(Defect::ClearRefsForgetsWp);
-        let flags = &mut cx.st.slot_mut(proc, vpn).pte.flags;
-        flags.remove(PteFlags::SOFT_DIRTY);
         // A migration entry keeps its kind: it comes back writable, and the next store goes unnoticed.
-        if !keep && !matches!(target, Target::Migration(_)) {
-            flags.remove(PteFlags::WRITE);
-        }
+        let keep = keep || matches!(target, Target::Migration(_));
+        let lost = if keep { PteFlags::empty() } else { PteFlags::WRITE };
+        cx.set_flags(proc, vpn, flags - (lost | PteFlags::SOFT_DIRTY));
     }
 }
 

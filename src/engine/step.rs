@@ -1,5 +1,5 @@
 use super::{
-    Cx, Progress, access, fault, fork, gup, ksm, lazyfree, map, migrate, numa, prot, reclaim, swap, swapoff, through,
+    Cx, Progress, access, fault, fork, gup, huge, ksm, lazyfree, map, migrate, numa, prot, reclaim, swap, swapoff, through,
     transient, zap,
 };
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
@@ -40,7 +40,7 @@ pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Progress::Committed { page, len, seen, .. } if cx.me().at == At::Finish && !has_hole(cx) => {
             let ended = finish(cx);
             *cx.me_mut() = Task::default();
-            debug_assert!(ended == Progress::Finished, "cowl bug: an instruction that had all its effects fails");
+            debug_assert!(ended == Progress::Finished, "cowl bug: {:?}, which had all its effects, fails", cx.op());
             Progress::Committed { page, len, seen, done: true }
         }
         Progress::Finished | Progress::Failed(_) => {
@@ -113,8 +113,8 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::Swapoff => swapoff::step(cx),
         Op::KsmMerge { a, b } => ksm::merge(cx, a, b),
         Op::KsmUnmerge { .. } => ksm::unmerge(cx),
-        Op::SplitPmd { .. } | Op::SplitFolio { .. } => not_modelled(),
-        Op::Collapse { .. } => not_modelled(),
+        Op::SplitPmd { .. } => huge::split(cx),
+        Op::SplitFolio { .. } | Op::Collapse { .. } => not_modelled(),
         Op::NumaHint { .. } => numa::hint(cx),
     }
 }

@@ -167,7 +167,7 @@ fn entry_of<N: Number>(pte: Pte<N>) -> usize {
 
 /// Reads a slot into a page of its own, with a reference for the caller; `None` where no frame is free.
 pub(super) fn read<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, entry: usize, bypass: bool) -> Option<Pfn<B::Number>> {
-    let page = cx.st.alloc().ok()?;
+    let page = cx.alloc(0).ok()?;
     cx.st.page_mut(page).words = cx.st.swap()[entry].words;
     cx.st.folio_mut(page).flags = FolioFlags::ANON;
     if !bypass {
@@ -222,7 +222,7 @@ pub(super) fn fitting<B: Size, S: Sink>(
     if cx.st.folio(page).flags.contains(FolioFlags::KSM) || !cx.st.slots().any(elsewhere) {
         return Some((page, false));
     }
-    let copy = cx.st.alloc().ok()?;
+    let copy = cx.alloc(0).ok()?;
     cx.st.page_mut(copy).words = cx.st.page(page).words;
     cx.st.folio_mut(copy).flags = FolioFlags::ANON;
     cx.copied(proc, vpn, page, copy, "ksm_might_need_to_copy");

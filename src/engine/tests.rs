@@ -1,5 +1,6 @@
 //! The decisions, quantified over all facts of a small domain. Each property is said without looking at the table that it tests.
 
+mod large;
 mod movers;
 
 use super::exclusive::{Change, Event, decide as decide_exclusive};
@@ -153,8 +154,9 @@ fn a_forced_write_follows_a_read_only_pte_on_what_its_time_took_for_proof() {
 }
 
 fn wp_facts() -> impl Iterator<Item = WpFacts> {
-    (0..8u8).flat_map(|bits| {
-        (0..=2).map(move |mapcount| WpFacts { writable: bits & 1 != 0, cow: bits & 2 != 0, pinned: bits & 4 != 0, mapcount })
+    (0..16u8).flat_map(|bits| {
+        let bit = move |nr: u8| bits & (1 << nr) != 0;
+        (0..=2).map(move |mapcount| WpFacts { writable: bit(0), cow: bit(1), pinned: bit(2), pmd: bit(3), mapcount })
     })
 }
 
@@ -163,8 +165,9 @@ fn only_a_pinned_page_of_private_memory_escapes_write_protection() {
     for pte in wp_facts() {
         let pinned = pte.pinned && pte.cow;
         assert_eq!(decide_clear_refs(ClearRefsPinned::Wp, &pte), WpVerdict::Wp);
-        assert_eq!(decide_clear_refs(ClearRefsPinned::Skip, &pte) == WpVerdict::Skip, pinned && pte.writable, "{pte:?}");
-        let once = pinned && pte.mapcount == 1;
+        let by_pte = pinned && !pte.pmd;
+        assert_eq!(decide_clear_refs(ClearRefsPinned::Skip, &pte) == WpVerdict::Skip, by_pte && pte.writable, "{pte:?}");
+        let once = by_pte && pte.mapcount == 1;
         assert_eq!(decide_clear_refs(ClearRefsPinned::SkipMapcount1, &pte) == WpVerdict::Skip, once, "{pte:?}");
         let writable = pinned && pte.writable;
         assert_eq!(decide_wp_pinned(WpPinned::Wp, &pte), WpVerdict::Wp, "{pte:?}");
@@ -178,9 +181,9 @@ fn only_a_pinned_page_of_private_memory_escapes_write_protection() {
 #[test]
 fn a_pte_becomes_writable_without_a_fault_only_on_proof() {
     use ProtUpgrade::*;
-    for bits in 0..16u8 {
+    for bits in 0..32u8 {
         let bit = |nr: u8| bits & (1 << nr) != 0;
-        let pte = UpgradeFacts { shared: bit(0), dirty: bit(1), anon_exclusive: bit(2), unwp: bit(3) };
+        let pte = UpgradeFacts { shared: bit(0), dirty: bit(1), anon_exclusive: bit(2), unwp: bit(3), pmd: bit(4) };
         for knob in [SharedDirtyOnly, ExclDirty] {
             assert!(!(pte.unwp && decide_upgrade(knob, &pte)), "{knob:?} {pte:?}");
         }
@@ -191,7 +194,7 @@ fn a_pte_becomes_writable_without_a_fault_only_on_proof() {
         if !pte.unwp {
             let (shared, private) = (pte.shared && pte.dirty, !pte.shared && pte.anon_exclusive);
             assert_eq!(decide_upgrade(SharedDirtyOnly, &pte), shared, "{pte:?}");
-            assert_eq!(decide_upgrade(ExclDirty, &pte), shared || (private && pte.dirty), "{pte:?}");
+            assert_eq!(decide_upgrade(ExclDirty, &pte), shared || (private && pte.dirty && !pte.pmd), "{pte:?}");
             assert_eq!(decide_upgrade(Excl, &pte), shared || private, "{pte:?}");
         } else {
             let proof = if pte.shared { pte.dirty } else { pte.anon_exclusive };

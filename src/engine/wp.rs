@@ -2,11 +2,11 @@
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, fault, hugetlb, ksm, swap, transient};
+use super::{Cx, Progress, Ruling, fault, huge, hugetlb, ksm, large, swap, transient};
 use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Event, Size};
+use crate::types::{Event, Size, Vpn};
 
 /// What a decision about a small anonymous page is made on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,8 +61,27 @@ pub enum Why {
     Locked,
     #[strum(serialize = "it is being written to a device that must not see it change")]
     Writeback,
+    #[strum(serialize = "nothing marks it exclusive")]
+    NotExclusive,
+    #[strum(serialize = "all mappings of its folio are the writer's, and nobody else has a reference")]
+    OneOwner,
+    #[strum(serialize = "it is the last page of its folio that is mapped")]
+    LastPage,
     #[strum(serialize = "a defect keeps every page")]
     Defect,
+}
+
+impl Verdict {
+    /// The verdict and its reason, as a decision says them.
+    pub(super) fn said(self) -> (&'static str, &'static str) {
+        match self {
+            Verdict::Reuse(why) => ("reuse", why.into()),
+            Verdict::Copy(why) => ("copy", why.into()),
+            Verdict::Drain => ("drain", "it stands in this CPU's LRU batch"),
+            Verdict::Uncache => ("uncache", "only the swap cache holds it beside the page table"),
+            Verdict::Wait => ("wait", "somebody else has its lock"),
+        }
+    }
 }
 
 /// K1. A write fault on a present, write-protected small anonymous page: keep it or copy it?
@@ -124,6 +143,7 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
     }
     match slot.pte.target {
         _ if slot.vma.flags.contains(VmaFlags::SHARED) => reuse(cx, kind),
+        _ if slot.pte.flags.contains(PteFlags::PMD) => huge::wp(cx, kind),
         Target::Zero if kind == FaultKind::Write && cx.policy.defects.has(Defect::ZeroPageWritable) => reuse(cx, kind),
         Target::Zero | Target::Special(_) => cx.fault_at(Fault::Copying { kind, seen: slot.pte }),
         Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard => unreachable!("cowl bug: no page is there"),
@@ -161,6 +181,9 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdi
     if cx.slot().vma.is_hugetlb() {
         return hugetlb::decide(cx, pfn);
     }
+    if cx.st.folio(pfn).is_large() {
+        return large::decide(cx, pfn);
+    }
     let facts = facts(cx, pfn);
     let (small, merged) = (cx.policy.reuse_small, cx.policy.reuse_ksm);
     let (verdict, rule, knob, value) = match cx.st.folio(pfn).flags.contains(FolioFlags::KSM) {
@@ -170,13 +193,10 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdi
         true => (ksm::decide_reuse(merged, &facts), "ksm::decide_reuse", "reuse_ksm", merged.into()),
         false => (decide_small(small, &facts), "wp::decide_small", "reuse_small", small.into()),
     };
-    let (said, reason) = match verdict {
-        Verdict::Reuse(why) => ("reuse", why.into()),
-        Verdict::Copy(why) => ("copy", why.into()),
-        Verdict::Drain => ("drain", "it stands in this CPU's LRU batch"),
-        Verdict::Uncache => ("uncache", "only the swap cache holds it beside the page table"),
-        Verdict::Wait => return verdict,
-    };
+    if verdict == Verdict::Wait {
+        return verdict;
+    }
+    let (said, reason) = verdict.said();
     let operands = [
         ("mapcount", facts.mapcount),
         ("refcount", facts.refcount),
@@ -207,10 +227,10 @@ pub(super) fn facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pfn: Pfn<B::Number>) ->
 }
 
 /// Keeps the page. After an unshare fault the pte stays as it is; without VM_WRITE it becomes dirty and stays read-only.
-fn reuse<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
+pub(super) fn reuse<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
     if kind == FaultKind::Write {
         let flags = flags_after_write(cx);
-        cx.slot_mut().pte.flags |= flags;
+        cx.add_flags(flags);
         broke_cow(cx);
     }
     fault::done(cx)
@@ -233,19 +253,27 @@ pub(super) fn broke_cow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
 ///
 /// Source: mm/memory.c `wp_page_copy`, as are the steps below.
 pub(super) fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, seen: Pte<B::Number>) -> Progress {
+    let order = if seen.flags.contains(PteFlags::PMD) { cx.program.pmd_order } else { 0 };
     let new = if cx.slot().vma.is_hugetlb() {
         match hugetlb::alloc_copy(cx, kind, seen) {
             Ok(new) => new,
             Err(progress) => return progress,
         }
     } else {
-        match cx.st.alloc() {
+        match cx.alloc(order) {
             Ok(new) => new,
+            Err(_) if 0 < order => return huge::give_up_copy(cx, kind, seen),
             Err(_) => return Progress::Exhausted("page frames"),
         }
     };
-    if !cx.policy.defects.has(Defect::CopyForgetsContents) {
-        cx.st.page_mut(new).words = cx.st.words(seen.target);
+    match seen.target {
+        _ if cx.policy.defects.has(Defect::CopyForgetsContents) => {}
+        Target::Page(old) if 0 < order => {
+            for (from, to) in cx.st.folio_pages(old).zip(cx.st.folio_pages(new)) {
+                cx.st.page_mut(to).words = cx.st.page(from).words;
+            }
+        }
+        target => cx.st.page_mut(new).words = cx.st.words(target),
     }
     cx.fault_at(Fault::Clearing { kind, seen, new })
 }
@@ -269,7 +297,9 @@ pub(super) fn clear<B: Size, S: Sink>(
         }
         return fault::done(cx);
     }
-    cx.slot_mut().pte = Pte::default();
+    for page in cx.leaf(proc, cx.vpn()) {
+        cx.st.slot_mut(proc, Vpn(page)).pte = Pte::default();
+    }
     cx.fault_at(Fault::Installing { kind, seen, new })
 }
 
@@ -281,6 +311,10 @@ pub(super) fn install<B: Size, S: Sink>(
     new: Pfn<B::Number>,
 ) -> Progress {
     let (proc, vpn) = (cx.proc(), cx.vpn());
+    if let (true, Target::Page(old)) = (seen.flags.contains(PteFlags::PMD), seen.target) {
+        huge::install_copy(cx, kind, old, new);
+        return installed(cx, kind, seen);
+    }
     if let Target::Page(old) = seen.target {
         cx.copied(proc, vpn, old, new, "wp_page_copy");
     }
@@ -304,9 +338,14 @@ pub(super) fn install<B: Size, S: Sink>(
     {
         cx.st.remove_rmap_pte(proc, old);
     }
+    installed(cx, kind, seen)
+}
+
+fn installed<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, seen: Pte<B::Number>) -> Progress {
     if kind == FaultKind::Write {
         broke_cow(cx);
     }
+    let proc = cx.proc();
     cx.unlock_ptl(proc);
     cx.fault_at(Fault::Putting { old: seen.target })
 }

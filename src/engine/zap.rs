@@ -1,9 +1,9 @@
 //! Taking pages out of page tables: munmap, MADV_DONTNEED, exit.
 
-use super::{Cx, Progress, gup, swap};
+use super::{Cx, Progress, gup, huge, swap};
 use crate::observe::Seen;
 use crate::policy::Defect;
-use crate::state::{At, Grab, Target, Task, TaskFlags};
+use crate::state::{At, Grab, Pte, PteFlags, Slot, Target, Task, TaskFlags};
 use crate::trace::Sink;
 use crate::types::{Number, ProcId, Size, TaskId, Vpn};
 
@@ -19,8 +19,11 @@ pub(super) fn munmap<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         At::Start => cx.goto(At::Walk),
         _ if !cx.ptl_is_free(proc) => Progress::Blocked,
         _ => {
-            let slot = std::mem::take(cx.slot_mut());
-            cleared(cx, slot.pte.target)
+            let (pages, pte) = (huge::leaf_here(cx), cx.slot().pte);
+            for page in pages.clone() {
+                *cx.st.slot_mut(proc, Vpn(page)) = Slot::default();
+            }
+            cleared(cx, pte, pages.len())
         }
     }
 }
@@ -38,45 +41,57 @@ pub(super) fn dontneed<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
             if cx.policy.defects.has(Defect::DontneedKeepsPage) {
                 return cx.commit_page(Seen::Nothing);
             }
-            let pte = std::mem::take(&mut cx.slot_mut().pte);
-            cleared(cx, pte.target)
+            let (pages, pte) = (huge::leaf_here(cx), cx.slot().pte);
+            for page in pages.clone() {
+                cx.st.slot_mut(proc, Vpn(page)).pte = Pte::default();
+            }
+            cleared(cx, pte, pages.len())
         }
     }
 }
 
-/// The pte is clear: for user space it happened. The page is dropped in a step of its own.
-fn cleared<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, target: Target<B::Number>) -> Progress {
-    cx.me_mut().grab = (target, Grab::Get);
-    let committed = cx.commit_page(Seen::Nothing);
+/// The entry is clear: for user space it happened. What it mapped is dropped in a step of its own.
+fn cleared<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pte: Pte<B::Number>, pages: usize) -> Progress {
+    cx.me_mut().grab = (pte.target, Grab::Get);
+    cx.me_mut().seen = pte;
+    let committed = cx.commit_pages(pages as u16, Seen::Nothing);
     cx.goto(At::Zapped);
     committed
 }
 
 fn drop_zapped<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let (target, _) = std::mem::take(&mut cx.me_mut().grab);
-    let proc = cx.proc();
-    drop_mapping(cx, proc, target);
+    cx.me_mut().grab = Default::default();
+    let (proc, pte) = (cx.proc(), std::mem::take(&mut cx.me_mut().seen));
+    drop_mapping(cx, proc, pte);
     let all = cx.me().page == cx.len();
     cx.goto(if all { At::Finish } else { At::Walk })
 }
 
-/// Takes a page of an address space away altogether: its vma, its pte, and what that maps.
-pub(super) fn zap_slot<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
-    let slot = std::mem::take(cx.st.slot_mut(proc, vpn));
-    drop_mapping(cx, proc, slot.pte.target);
+/// Takes what one entry maps away altogether: vma, entry, and what that maps. Says which page comes behind it.
+pub(super) fn zap_slot<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> u16 {
+    let (pages, pte) = (cx.leaf(proc, vpn), cx.st.pte(proc, vpn));
+    for page in pages.clone() {
+        *cx.st.slot_mut(proc, Vpn(page)) = Slot::default();
+    }
+    drop_mapping(cx, proc, pte);
+    pages.end
 }
 
 /// A mapping of a page goes: its mapcount, then its reference.
 ///
-/// Source: mm/rmap.c `folio_remove_rmap_pte`.
-fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, target: Target<B::Number>) {
-    let pfn = match target {
+/// Source: mm/rmap.c `folio_remove_rmap_pte`, `folio_remove_rmap_pmd`.
+fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, pte: Pte<B::Number>) {
+    let pfn = match pte.target {
         Target::Page(pfn) => pfn,
         Target::Swap(entry) => return swap::drop_entry(cx, entry.get() as usize),
         // What a migration entry stands for holds no reference; the others are no pages.
         Target::None | Target::Zero | Target::Special(_) | Target::Migration(_) | Target::Guard => return,
     };
-    if !cx.policy.defects.has(Defect::UnmapForgetsMapcount) {
+    let by_pmd = pte.flags.contains(PteFlags::PMD);
+    if by_pmd {
+        cx.st.remove_rmap_pmd(proc, pfn);
+    }
+    if !by_pmd && !cx.policy.defects.has(Defect::UnmapForgetsMapcount) {
         cx.st.remove_rmap_pte(proc, pfn);
     }
     if cx.policy.defects.has(Defect::UnmapForgetsReference) {
@@ -100,8 +115,8 @@ pub(super) fn exit<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
             if !cx.ptl_is_free(proc) {
                 return Progress::Blocked;
             }
-            zap_slot(cx, proc, vpn);
-            cx.goto(At::Exit(Vpn(vpn.0 + 1)))
+            let end = zap_slot(cx, proc, vpn);
+            cx.goto(At::Exit(Vpn(end)))
         }
         At::Exit(_) => {
             gup::release_owned_by(cx, proc);

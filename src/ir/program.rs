@@ -239,6 +239,13 @@ impl Program {
         }
     }
 
+    /// Whether some page may come to be part of a large folio.
+    pub fn has_large_folios(&self) -> bool {
+        let large = |mem: &Mem| matches!(mem.kind, MemKind::Thp | MemKind::Mthp { .. });
+        let makes = |op: Op| matches!(op, Op::Madvise { advice: Advice::Hugepage, .. });
+        self.mems.iter().any(large) || self.code.iter().any(|instr| makes(instr.op))
+    }
+
     /// The instruction that takes a reference.
     pub fn taker(&self, name: RefId) -> Option<&Instr> {
         self.code.iter().find(|instr| instr.op.takes() == Some(name))

@@ -67,7 +67,7 @@ fn each_process_has_an_address_space_and_children_inherit_it() {
 #[test]
 fn huge_mappings_are_aligned() {
     let (lowered, _) = lowered("scenario a { p: mmap a 1 page ; p: mmap b 1 thp ; p: mmap c 1 page ; p: mmap d 2 mthp 4 }");
-    let starts: Vec<u16> = lowered.unmodelled[0].program.mems.iter().map(|mem| mem.area.start.0).collect();
+    let starts: Vec<u16> = lowered.scenarios[0].program.mems.iter().map(|mem| mem.area.start.0).collect();
     assert_eq!(starts, [0, 512, 1024, 1040]);
 }
 

@@ -34,9 +34,9 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::UffdZeropage { .. } => Some("`uffd zeropage`"),
         Op::UffdContinue { .. } => Some("`uffd continue`"),
         Op::UffdMove { .. } => Some("`uffd move`"),
-        Op::SplitPmd { .. } => Some("`split_pmd`"),
         Op::SplitFolio { .. } => Some("`split_folio`"),
         Op::Collapse { .. } => Some("`collapse`"),
+        Op::SplitPmd { .. } => None,
         Op::Munmap { .. } | Op::Mprotect { .. } | Op::Name { .. } | Op::Write { .. } | Op::Read { .. } => None,
         Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
@@ -50,8 +50,8 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
 
 fn mapping(kind: MemKind, backing: Backing) -> Option<&'static str> {
     match (kind, backing) {
-        (MemKind::Thp, _) => Some("a THP"),
-        (MemKind::Mthp { .. }, _) => Some("a large folio below the size of a PMD"),
+        (MemKind::Thp | MemKind::Mthp { .. }, Backing::Anon) => None,
+        (MemKind::Thp | MemKind::Mthp { .. }, _) => Some("a large folio that is not anonymous"),
         (MemKind::Hugetlb { .. }, Backing::Special | Backing::Device) => Some("hugetlb memory of a device"),
         (MemKind::Hugetlb { .. }, Backing::Anon | Backing::File(_)) => None,
         (MemKind::Pages, Backing::Special) => Some("special memory"),

@@ -28,7 +28,7 @@ set! {
         /// Migration to a device loses the dirty bit of the pte. Fixed by fd35ca3d12cc, 6.0. Home: not built yet.
         #[strum(serialize = "B22")]
         B22,
-        /// Splitting a PMD and migrating lose the dirty bit. Fixed by 0ccf7f168e17 and 2e3468778dbe, 6.1. Home: `engine::migrate::restored`.
+        /// Splitting a PMD and migrating lose the dirty bit. Fixed by 0ccf7f168e17 and 2e3468778dbe, 6.1. Home: `engine::migrate::lost_flags`.
         #[strum(serialize = "B22b")]
         B22b,
         /// Reclaim of lazily freed pages restores a batch of ptes all writable (CVE-2026-31398). From 6.15, fixed in 7.0. Home: not built yet.

@@ -4,7 +4,7 @@ use super::choice::answer;
 use super::set::set;
 
 answer! {
-    /// D1. What does a write to the huge zero page do? Home: not built yet.
+    /// D1. What does a write to the huge zero page do? Home: `engine::huge::decide_zero_write`.
     HugeZeroWrite {
         /// Splits the PMD into ptes of the zero page; the write goes on with one of them.
         Split,

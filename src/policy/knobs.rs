@@ -46,7 +46,7 @@ answer! {
 }
 
 answer! {
-    /// K3. May a write fault on a PMD-mapped THP keep the folio? Home: not built yet.
+    /// K3. May a write fault on a PMD-mapped THP keep the folio? Home: `engine::huge::decide_pmd`.
     ReusePmd {
         /// As `map_swap`, over all its pages; if not, a whole THP is copied.
         MapSwapCopyhuge,
@@ -66,9 +66,9 @@ answer! {
 }
 
 answer! {
-    /// K4. May a write fault on a pte of a large folio keep the page? Home: not built yet.
+    /// K4. May a write fault on a pte of a large folio keep the page? Home: `engine::large::decide_large`.
     ReuseLargePte {
-        /// As K1's `map_swap`, page by page.
+        /// If no page of the folio is mapped more than once, swap entries included.
         MapSwap,
         /// Yes if the folio's count is 1: this is its last mapping and nobody else holds any part of it.
         #[strum(props(since = "5.9", commits = "09854ba94c6a"))]
@@ -186,7 +186,7 @@ answer! {
 }
 
 answer! {
-    /// K12. What does fork do with a PMD of a THP that may be pinned? Home: not built yet.
+    /// K12. What does fork do with a PMD of a THP that may be pinned? Home: `engine::huge::decide_fork`.
     ForkPinnedPmd {
         /// Shares the THP as any other.
         Share,
@@ -337,7 +337,7 @@ answer! {
 }
 
 answer! {
-    /// K24. Which exclusive bits do the pages of a THP get when its PMD becomes ptes? Home: not built yet.
+    /// K24. Which exclusive bits do the pages of a THP get when its PMD becomes ptes? Home: `engine::huge::decide_split_bit`.
     ThpSplitBit {
         /// None: there is no such bit.
         NoBit,
@@ -446,7 +446,7 @@ answer! {
 }
 
 answer! {
-    /// K33. Is there a mapcount for each page of a large folio? Home: not built yet.
+    /// K33. Is there a mapcount for each page of a large folio? Home: `engine::large::decide_mapcount`.
     PageMapcount {
         /// Yes.
         PerPage,

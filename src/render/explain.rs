@@ -91,27 +91,46 @@ fn changes(before: &[(String, PageFacts)], after: &[(String, PageFacts)]) -> Vec
     changes
 }
 
-/// Neighbouring pages of one mapping that changed alike are told once: `p.buf[0..512]`.
+/// Neighbouring pages of one mapping that changed alike are told once: `p.buf[0..512]`, in frames `A..SR`.
 fn together(changes: Vec<(String, String)>) -> Vec<(String, String)> {
-    let mut told: Vec<(String, u64, u64, String)> = Vec::new();
+    let mut told: Vec<(String, u64, u64, String, String)> = Vec::new();
     for (page, change) in changes {
         let parts = page.strip_suffix(']').and_then(|page| page.split_once('['));
         let place = parts.and_then(|(name, number)| Some((name.to_owned(), number.parse::<u64>().ok()?)));
         let Some((name, number)) = place else {
-            told.push((page, 0, 0, change));
+            told.push((page, 0, 0, change.clone(), change));
             continue;
         };
         match told.last_mut() {
-            Some((last, _, end, said)) if *last == name && *end == number && *said == change => *end += 1,
-            _ => told.push((name, number, number + 1, change)),
+            Some((last, start, end, said, until))
+                if *last == name && *end == number && frames_later(said, number - *start) == frames_later(&change, 0) =>
+            {
+                *end += 1;
+                *until = change;
+            }
+            _ => told.push((name, number, number + 1, change.clone(), change)),
         }
     }
-    let named = |(name, start, end, change): (String, u64, u64, String)| match end - start {
+    let named = |(name, start, end, change, until): (String, u64, u64, String, String)| match end - start {
         0 => (name, change),
         1 => (format!("{name}[{start}]"), change),
-        _ => (format!("{name}[{start}..{end}]"), change),
+        _ => (format!("{name}[{start}..{end}]"), run(&change, &until)),
     };
     told.into_iter().map(named).collect()
+}
+
+/// The words of a text, with what stands for a frame among them as its number plus this: a word of capitals.
+fn frames_later(text: &str, by: u64) -> Vec<Result<u64, &str>> {
+    let is_frame = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let number = |word: &str| u64::from(crate::check::letter_number(word)) + by;
+    text.split(' ').map(|word| if is_frame(word) { Ok(number(word)) } else { Err(word) }).collect()
+}
+
+/// Two texts that differ in frames only, as one: `A..SR`.
+fn run(first: &str, last: &str) -> String {
+    let both = first.split(' ').zip(last.split(' '));
+    let words: Vec<_> = both.map(|(a, b)| if a == b { a.to_owned() } else { format!("{a}..{b}") }).collect();
+    words.join(" ")
 }
 
 /// All that is true of a page and worth saying.
@@ -131,12 +150,13 @@ fn describe(facts: &PageFacts) -> String {
     format!("{frame}{value} ({} {access}{}; {counts})", facts.kind, flags.concat())
 }
 
-fn flags(facts: &PageFacts) -> [(&'static str, bool); 5] {
+fn flags(facts: &PageFacts) -> [(&'static str, bool); 6] {
     [
         ("exclusive", facts.exclusive),
         ("dirty", facts.dirty),
         ("soft_dirty", facts.soft_dirty),
         ("uffd_wp", facts.uffd_wp),
+        ("pmd_mapped", facts.pmd_mapped),
         ("not present", !facts.present),
     ]
 }

@@ -64,8 +64,10 @@ impl<B: Size> State<B> {
         let slots = program.procs.len() * usize::from(program.pages);
         let held = program.held_pages();
         // Every slot maps a page of its own, every copy under way needs another; references and the swap cache keep pages alive.
-        let frames =
-            (2 * slots + program.cache_pages() + held + program.tasks.len() + program.swap_slots() + 1).min(B::FRAMES_MAX);
+        // Of a large folio all pages stay where one of them is in use.
+        let copies = if program.has_large_folios() { 3 } else { 2 };
+        let others = program.cache_pages() + held + program.tasks.len() + program.swap_slots() + 1;
+        let frames = (copies * slots + others).min(B::FRAMES_MAX);
         let mut state = Self {
             mms: B::Procs::filled(program.procs.len()),
             slots: B::Slots::filled(slots),
@@ -255,12 +257,34 @@ impl<B: Size> State<B> {
     /// [`OutOfFrames`] where there is no such row; the bound is [`Size::FRAMES_MAX`] or less.
     pub fn alloc_order(&mut self, order: u8) -> Result<Pfn<B::Number>, OutOfFrames> {
         let pages = 1 << order;
-        let is_free = |run: &[Folio<B::Number>]| run.iter().all(|folio| folio.is_free() && !folio.is_large());
-        let free = self.folios.as_ref().chunks_exact(pages).position(is_free).ok_or(OutOfFrames)? * pages;
+        let free = self.free_row(pages).ok_or(OutOfFrames)?;
         self.folios.as_mut()[free..free + pages].fill(Folio { order, ..Folio::default() });
         let pfn = Pfn::at(free);
         self.folio_mut(pfn).refcount = B::Number::new(1);
         Ok(pfn)
+    }
+
+    /// The first of `pages` free frames in a row, which is aligned as a folio of that size is.
+    fn free_row(&self, pages: usize) -> Option<usize> {
+        let folios = self.folios.as_ref();
+        let mut first = 0;
+        while first + pages <= folios.len() {
+            match folios[first..first + pages].iter().position(|folio| !folio.is_free() || folio.is_large()) {
+                None => return Some(first),
+                // Past the folio that is in the way, at the next place where one of this size may begin.
+                Some(taken) => {
+                    let taken = first + taken;
+                    first = (taken + (1 << folios[taken].order)).next_multiple_of(pages);
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes or drops several references; not the last.
+    pub fn get_many(&mut self, pfn: Pfn<B::Number>, by: i32) {
+        let folio = self.folio_mut(pfn);
+        folio.refcount = folio.refcount.plus(by);
     }
 
     /// Takes a reference: `folio_get`.

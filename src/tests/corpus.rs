@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::analysis::{self, Judged, Options};
 use crate::check::report::{Met, PageFacts, PolicyResult, Reading};
+use crate::check::{letter, letter_number};
 use crate::diag::Source;
 use crate::lower::Included;
 use crate::render::{Look, compress, table, words};
@@ -100,11 +101,45 @@ fn states(judged: &Judged, releases: &[String]) -> String {
     }
     let group = |(members, facts): &(Vec<usize>, &Facts)| {
         let widths = facts.iter().fold([0, 0], |[a, b], (name, facts)| [a.max(name.len()), b.max(value(facts).len())]);
-        let pages = facts.iter().map(|(name, facts)| page(name, facts, widths));
+        let pages = runs(facts).into_iter().map(|(name, facts)| page(&name, &facts, widths));
         let nothing = if facts.is_empty() { ": nothing is mapped" } else { "" };
         format!("  ends {}{nothing}\n{}", compress(&names, members, releases), pages.collect::<String>())
     };
     groups.iter().map(group).collect()
+}
+
+/// Neighbouring pages of a mapping that are alike, in frames in a row, as one: `p.buf[0..512]  A..SR`.
+fn runs(facts: &Facts) -> Vec<(String, PageFacts)> {
+    let place = |name: &str| {
+        let (name, number) = name.strip_suffix(']')?.split_once('[')?;
+        Some((name.to_owned(), number.parse::<u32>().ok()?))
+    };
+    let frame = |facts: &PageFacts| facts.frame.as_deref().map(letter_number);
+    let follows = |first: &(String, PageFacts), nth: u32, next: &(String, PageFacts)| {
+        let frames = frame(&first.1).map(|frame| frame + nth) == frame(&next.1);
+        let alike = PageFacts { frame: None, ..first.1.clone() } == PageFacts { frame: None, ..next.1.clone() };
+        let names = place(&first.0).map(|(name, number)| (name, number + nth)) == place(&next.0);
+        frames && alike && names && place(&next.0).is_some()
+    };
+    let mut told: Vec<(usize, u32)> = Vec::new();
+    for (at, next) in facts.iter().enumerate() {
+        match told.last_mut() {
+            Some((first, pages)) if follows(&facts[*first], *pages, next) => *pages += 1,
+            _ => told.push((at, 1)),
+        }
+    }
+    let named = |(first, pages): (usize, u32)| {
+        let (name, facts) = facts[first].clone();
+        match (pages, place(&name)) {
+            (1, _) | (_, None) => (name, facts),
+            (pages, Some((name, start))) => {
+                let until = |first: &str| format!("{first}..{}", letter(letter_number(first) + pages - 1));
+                let frame = facts.frame.as_deref().map(until);
+                (format!("{name}[{start}..{}]", start + pages), PageFacts { frame, ..facts })
+            }
+        }
+    };
+    told.into_iter().map(named).collect()
 }
 
 /// `p.buf[0]  A  "new"  anon present mapcount=1`: what is not mentioned is not so, or 0.
@@ -116,6 +151,7 @@ fn page(name: &str, facts: &PageFacts, [names, values]: [usize; 2]) -> String {
         (facts.dirty, "dirty"),
         (facts.soft_dirty, "soft_dirty"),
         (facts.uffd_wp, "uffd_wp"),
+        (facts.pmd_mapped, "pmd_mapped"),
         (facts.exclusive, "exclusive"),
     ];
     let flags = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| format!(" {flag}"));
@@ -143,6 +179,7 @@ fn a_page_reads_as_a_line() {
         dirty: true,
         soft_dirty: false,
         uffd_wp: false,
+        pmd_mapped: false,
         mapcount: 2,
         refcount: 1026,
         pincount: 0,

@@ -26,6 +26,8 @@ pub enum What {
     Decision(Decision),
     /// The contents of `from` went to `to`, a page of `proc`'s. `gratuitous` where nobody could have missed the copy.
     Copied { proc: ProcId, vpn: Vpn, from: u32, to: u32, gratuitous: bool },
+    /// Pages moved into frames that were free: these from `frame` on.
+    Allocated { frame: u32, pages: u32 },
     /// `frame` was stored to, by address or through a reference.
     Stored { frame: u32 },
 }
