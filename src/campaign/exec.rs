@@ -149,8 +149,7 @@ impl Checker<'_> {
 
 impl<C: Cover> Watch<Small, Lent<'_, C>> for Checker<'_> {
     fn starting(&mut self, world: &World<'_, Small, Lent<'_, C>>, pc: Pc) {
-        let compared = matches!(self.instr(pc).op, Op::Fork { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Pin { .. });
-        self.before = compared.then_some(world.st);
+        self.before = Books::about::<Small>(self.instr(pc).op).map(|_| world.st);
     }
 
     fn skipped(&mut self, _: &World<'_, Small, Lent<'_, C>>, _: Pc) {
@@ -183,8 +182,8 @@ impl<C: Cover> Watch<Small, Lent<'_, C>> for Checker<'_> {
             self.transitions.push((op, end, page));
         }
         self.books(world, pc);
-        if let Some(before) = self.before.take()
-            && let Some(broken) = Books::broken_by(self.program, self.instr(pc).op, &before, &world.st)
+        if let (Some(before), Some(rule)) = (self.before.take(), Books::about(self.instr(pc).op))
+            && let Some(broken) = rule(self.program, self.instr(pc).op, &before, &world.st)
         {
             self.is_wrong(Wrong::Broken(pc, broken));
         }

@@ -356,39 +356,47 @@ impl Books {
         None
     }
 
-    /// Whether [`Books::broken_by`] asks anything about an instruction.
-    pub fn looks_back(op: Op) -> bool {
-        matches!(op, Op::Fork { .. } | Op::Vmsplice { .. } | Op::Get { write: false, .. } | Op::Pin { write: false, .. })
-    }
-
-    /// The first rule about a whole instruction that does not hold: `before` is the state when it started.
-    pub fn broken_by<B: Size>(program: &Program, op: Op, before: &State<B>, after: &State<B>) -> Option<Broken> {
+    /// What is to be asked about a whole instruction once it is done, of the state before it and the one after; `None` for most.
+    pub fn about<B: Size>(op: Op) -> Option<LookBack<B>> {
         match op {
-            Op::Fork { child } => {
-                let parent = program
-                    .code
-                    .iter()
-                    .find(|instr| instr.op == op)
-                    .and_then(|instr| program.tasks[instr.task.idx()].proc())?;
-                after.slots().filter(|(proc, _, _)| *proc == parent).find_map(|(_, vpn, slot)| {
-                    let copied = is_copy(slot.pte.target, after.pte(child, vpn).target);
-                    let changed = before.pte(parent, vpn) != slot.pte;
-                    if copied && changed { Broken::at(20, parent, vpn) } else { None }
-                })
-            }
-            Op::Pageout { area } | Op::Madvise { area, advice: Advice::Pageout } => super::swap::dropped(area, before, after),
-            Op::Vmsplice { area, .. } | Op::Get { area, write: false, .. } | Op::Pin { area, write: false, .. } => {
-                area.pages().find_map(|vpn| {
-                    let (was, is) = (before.pte(area.proc, vpn), after.pte(area.proc, vpn));
-                    let kept = PteFlags::UFFD_WP | PteFlags::SOFT_DIRTY;
-                    let lost = (was.flags & kept) - is.flags;
-                    let unshared = is_copy(was.target, is.target) && !is.flags.contains(PteFlags::WRITE);
-                    if unshared && !lost.is_empty() { Broken::at(26, area.proc, vpn) } else { None }
-                })
-            }
+            Op::Fork { .. } => Some(fork_copied),
+            Op::Pageout { .. } | Op::Madvise { advice: Advice::Pageout, .. } => Some(reclaimed),
+            Op::Vmsplice { .. } | Op::Get { write: false, .. } | Op::Pin { write: false, .. } => Some(unshared),
             _ => None,
         }
     }
+}
+
+/// A rule about a whole instruction: the states before and after it.
+pub type LookBack<B> = fn(&Program, Op, &State<B>, &State<B>) -> Option<Broken>;
+
+/// I20: fork leaves the parent's pte alone where it copied the page.
+fn fork_copied<B: Size>(program: &Program, op: Op, before: &State<B>, after: &State<B>) -> Option<Broken> {
+    let Op::Fork { child } = op else { return None };
+    let fork = program.code.iter().find(|instr| instr.op == op)?;
+    let parent = program.tasks[fork.task.idx()].proc()?;
+    after.slots().filter(|(proc, _, _)| *proc == parent).find_map(|(_, vpn, slot)| {
+        let copied = is_copy(slot.pte.target, after.pte(child, vpn).target);
+        let changed = before.pte(parent, vpn) != slot.pte;
+        if copied && changed { Broken::at(20, parent, vpn) } else { None }
+    })
+}
+
+/// I27: see `swap::dropped`.
+fn reclaimed<B: Size>(_: &Program, op: Op, before: &State<B>, after: &State<B>) -> Option<Broken> {
+    super::swap::dropped(op.area()?, before, after)
+}
+
+/// I26: an unshared page keeps what user space put on its pte.
+fn unshared<B: Size>(_: &Program, op: Op, before: &State<B>, after: &State<B>) -> Option<Broken> {
+    let area = op.area()?;
+    area.pages().find_map(|vpn| {
+        let (was, is) = (before.pte(area.proc, vpn), after.pte(area.proc, vpn));
+        let kept = PteFlags::UFFD_WP | PteFlags::SOFT_DIRTY;
+        let lost = (was.flags & kept) - is.flags;
+        let unshared = is_copy(was.target, is.target) && !is.flags.contains(PteFlags::WRITE);
+        if unshared && !lost.is_empty() { Broken::at(26, area.proc, vpn) } else { None }
+    })
 }
 
 /// Whether a large folio's own counts are what its mappings add up to; asked at its first frame.

@@ -252,7 +252,7 @@ impl<'a> Judge<'a> {
 impl Watch<Large, Trace> for Judge<'_> {
     fn starting(&mut self, world: &World<'_, Large, Trace>, pc: Pc) {
         self.asserts(world, pc);
-        self.before = Books::looks_back(self.program().code[pc.idx()].op).then(|| world.st.clone());
+        self.before = Books::about::<Large>(self.program().code[pc.idx()].op).map(|_| world.st.clone());
     }
 
     fn stepped(&mut self, world: &World<'_, Large, Trace>, pc: Pc) {
@@ -289,8 +289,9 @@ impl Watch<Large, Trace> for Judge<'_> {
             self.end_violation(pc, end);
         }
         self.audit(world, pc);
-        let before = self.before.take();
-        if let Some(broken) = before.and_then(|before| Books::broken_by(program, instr.op, &before, &world.st)) {
+        if let (Some(before), Some(rule)) = (self.before.take(), Books::about(instr.op))
+            && let Some(broken) = rule(program, instr.op, &before, &world.st)
+        {
             self.breach(world, pc, broken);
         }
         self.close_line(world, pc, ended_text(end));
