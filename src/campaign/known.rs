@@ -38,6 +38,14 @@ pub const KNOWN: &[Known] = &[
         },
         says: "I14: clear_refs skips a pinned page that mprotect made writable; corpus/regress has the scenario",
     },
+    Known {
+        on: On::All,
+        shows: |signature, program| {
+            let merges = program.code.iter().any(|instr| matches!(instr.op, Op::KsmMerge { .. }));
+            signature.invariant == Some("I14") && merges
+        },
+        says: "I14: merging makes a page's pte anew and drops its soft-dirty bit (mm/ksm.c replace_page); corpus/regress has the scenario",
+    },
 ];
 
 fn is_store_through_a_get(program: &Program, op: Op) -> bool {
