@@ -7,7 +7,7 @@ use super::hunt::Shard;
 use crate::check::report::Verdict;
 use crate::check::{Under, judge};
 use crate::generate::{self, Manner, Seeded, Settings};
-use crate::ir::{Advice, Area, Instr, Op, Program, Scenario, Sharing, Verb};
+use crate::ir::{Advice, Area, Ending, Instr, Op, Program, Scenario, Sharing, Verb};
 use crate::kernel::sayable::{is_gup_test, needs_leave, why_not};
 use crate::kernel::wire::{Ran, Stop};
 use crate::lower::is_modelled;
@@ -163,7 +163,7 @@ impl Hunt {
         let number = self.next * of + nth;
         self.next += 1;
         let program = generate::program(&mut Seeded::of(self.plan.seed, number), &self.plan.settings);
-        let drawn = scenario(announced(&program, &self.plan.policy));
+        let drawn = scenario(as_the_engine_says(&program, &self.plan.policy));
         match self.compare(&drawn, kernel)? {
             Came::Skipped(why) => *self.tally.skipped.entry(why).or_default() += 1,
             Came::Compared(compared) => self.count(&compared),
@@ -264,7 +264,7 @@ impl Hunt {
         while 0 < size {
             let (mut at, mut smaller) = (0, false);
             while at < best.0.program.code.len() {
-                let candidate = scenario(announced(&without(&best.0.program, at, size), &self.plan.policy));
+                let candidate = scenario(as_the_engine_says(&without(&best.0.program, at, size), &self.plan.policy));
                 let is_smaller = candidate.program.code.len() < best.0.program.code.len();
                 match if is_smaller { self.shows(&candidate, wanted, kernel)? } else { None } {
                     Some(difference) => (best, smaller) = ((candidate, difference), true),
@@ -298,6 +298,16 @@ fn without(program: &Program, at: usize, size: usize) -> Program {
     let kept = program.code.iter().enumerate().filter(|(pc, _)| !(at..at + size).contains(pc));
     let kept: Vec<Instr> = kept.map(|(_, instr)| *instr).collect();
     generate::again(program, kept, &generate::whole(is_modelled), Manner::Exactly)
+}
+
+/// The program with each line's ending as it is in the engine. An event that was drawn is no promise here.
+fn as_the_engine_says(program: &Program, policy: &Policy) -> Program {
+    let undemanding = |instr: &Instr| match instr.ending {
+        Ending::Event(_) => Instr { ending: Ending::Succeeds, ..*instr },
+        Ending::Succeeds | Ending::Fails(_) => *instr,
+    };
+    let code = program.code.iter().map(undemanding).collect();
+    announced(&Program { code, ..program.clone() }, policy)
 }
 
 fn key(scenario: &Scenario, difference: &Difference) -> Key {

@@ -56,6 +56,7 @@ pub fn of<B: Size>(
             (Target::Page(_), Some((_, folio, _))) if folio.flags.contains(FolioFlags::KSM) => "ksm",
             (Target::Page(_), Some((_, folio, _))) if folio.flags.contains(FolioFlags::DEVICE) => "device",
             (Target::Page(_), Some((_, folio, _))) if folio.is_anon() => "anon",
+            (Target::Page(_), _) if program.is_of_a_disk(slot.vma.cache_place()) => "file",
             (Target::Page(_), _) => "shmem",
         },
         present: slot.pte.is_present(),

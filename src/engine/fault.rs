@@ -1,11 +1,11 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, file, huge, hugetlb, numa, swap, wp};
+use super::{Cx, Progress, exclusive, file, huge, hugetlb, ksm, numa, swap, wp};
 use crate::ir::{Advice, Op};
 use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
 use crate::trace::{Sink, What};
-use crate::types::{Failure, Number, ProcId, Size};
+use crate::types::{Event, Failure, Number, ProcId, Size};
 
 /// One step of the fault that the task is in.
 pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, fault: Fault<B::Number>) -> Progress {
@@ -40,17 +40,18 @@ pub(super) fn fail<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, failure: Failure) ->
 
 /// Whether the vma permits what the fault is for; else how the instruction tells user space.
 ///
-/// Source: arch/x86/mm/fault.c `access_error`; mm/gup.c `check_vma_flags`, which FOLL_FORCE satisfies on a COW mapping.
+/// Source: arch/x86/mm/fault.c `access_error`; mm/gup.c `check_vma_flags`, which FOLL_FORCE satisfies: for reading wherever
+/// VM_MAYREAD is, for writing on a COW mapping alone.
 pub(super) fn permitted<B: Size, S: Sink>(cx: &Cx<'_, B, S>, kind: FaultKind) -> Result<(), Failure> {
     let vma = cx.slot().vma;
     let mapped = vma.flags.contains(VmaFlags::MAPPED);
-    let refused = vma.is_hugetlb() && kind == FaultKind::Write && hugetlb::refuses_force(cx);
-    let forced = cx.me().flags.contains(TaskFlags::FORCED) && vma.is_cow() && !refused;
+    let forced = cx.me().flags.contains(TaskFlags::FORCED);
     let may = match kind {
-        FaultKind::Write => vma.flags.contains(VmaFlags::WRITE),
-        FaultKind::Read | FaultKind::Unshare => vma.flags.contains(VmaFlags::READ),
+        FaultKind::Write if vma.flags.contains(VmaFlags::WRITE) => true,
+        FaultKind::Write => forced && vma.is_cow() && !(vma.is_hugetlb() && hugetlb::refuses_force(cx)),
+        FaultKind::Read | FaultKind::Unshare => forced || vma.flags.contains(VmaFlags::READ),
     };
-    if mapped && (may || forced) { Ok(()) } else { Err(bad_address(cx.op(), mapped)) }
+    if mapped && may { Ok(()) } else { Err(bad_address(cx.op(), mapped)) }
 }
 
 /// How an instruction tells user space that an address is bad.
@@ -115,7 +116,7 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
         }
         (Target::None, _) if 0 < slot.vma.order && huge::order_of_fault(cx) == cx.program.pmd_order => huge::map_zero(cx),
         (Target::None, FaultKind::Read | FaultKind::Unshare) => {
-            cx.slot_mut().pte = Pte { target: Target::Zero, flags: PteFlags::YOUNG };
+            cx.slot_mut().pte = Pte { target: Target::Zero, flags: read_flags(&slot.vma) };
             done(cx)
         }
         (_, FaultKind::Write | FaultKind::Unshare) if !slot.pte.flags.contains(PteFlags::WRITE) => wp::look(cx, kind),
@@ -146,7 +147,35 @@ fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) ->
 /// The bits of a pte that a write fault installs. x86 keeps the soft-dirty bit with the dirty one.
 pub(super) fn written_flags<N: Number>(vma: &Vma<N>) -> PteFlags {
     let write = if vma.flags.contains(VmaFlags::WRITE) { PteFlags::WRITE } else { PteFlags::empty() };
-    write | PteFlags::YOUNG | PteFlags::DIRTY | PteFlags::SOFT_DIRTY
+    read_flags(vma) | write | PteFlags::DIRTY | PteFlags::SOFT_DIRTY
+}
+
+/// The bits of a pte that a read fault installs: those of `vm_page_prot`, but for writing. Where the vma permits nothing only
+/// FOLL_FORCE gets as far as a fault, and what it brings in is out of everybody else's reach.
+pub(super) fn read_flags<N: Number>(vma: &Vma<N>) -> PteFlags {
+    let none = !vma.flags.intersects(VmaFlags::READ | VmaFlags::WRITE);
+    if none { PteFlags::YOUNG | PteFlags::PROTNONE } else { PteFlags::YOUNG }
+}
+
+/// The thread sleeps until userfaultfd is told what to do; mmap_lock is given back. /proc/PID/mem and ksmd keep that lock, so
+/// that they may not sleep: the one fails, the other leaves the page as it is.
+///
+/// Source: fs/userfaultfd.c `handle_userfault`, which wants FAULT_FLAG_ALLOW_RETRY; mm/memory.c `__access_remote_vm` and
+/// mm/ksm.c `break_ksm`, which do without in every release.
+pub(super) fn userfault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, event: Event) -> Progress {
+    if let Op::Poke { .. } | Op::PeekMem { .. } = cx.op() {
+        let failure = bus_error(cx.op());
+        return fail(cx, failure);
+    }
+    if let Op::KsmUnmerge { .. } | Op::KsmMerge { .. } | Op::Madvise { advice: Advice::Unmergeable, .. } = cx.op() {
+        return ksm::leave_merged(cx);
+    }
+    let proc = cx.proc();
+    cx.read_unlock(proc);
+    let me = cx.me_mut();
+    me.fault = Fault::None;
+    me.flags.insert(TaskFlags::ASLEEP);
+    Progress::Asleep(event)
 }
 
 /// A fresh anonymous page gets its one mapping; the reference of its allocation is the mapping's.

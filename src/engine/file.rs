@@ -51,7 +51,7 @@ pub(super) fn map<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vp
     let mut flags = match kind {
         FaultKind::Write => fault::written_flags(&slot.vma),
         FaultKind::Read | FaultKind::Unshare if slot.vma.flags.contains(all) => PteFlags::YOUNG | PteFlags::WRITE,
-        FaultKind::Read | FaultKind::Unshare => PteFlags::YOUNG,
+        FaultKind::Read | FaultKind::Unshare => fault::read_flags(&slot.vma),
     };
     if !marked.is_empty() {
         flags.remove(PteFlags::WRITE);

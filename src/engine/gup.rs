@@ -3,10 +3,10 @@
 use super::{Cx, Progress, fault, force, fork, huge, read_only};
 use crate::ir::{Op, Speed};
 use crate::observe::Seen;
-use crate::policy::{Defect, DioRef, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
-use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, Pfn, Pte, PteFlags, State, Target, TaskFlags};
+use crate::policy::{Defect, DioRef, Feature, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
+use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, Pfn, Pte, PteFlags, State, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{ProcId, RefId, Size, Vpn};
+use crate::types::{Failure, ProcId, RefId, Size, Vpn};
 
 /// What a caller wants of GUP: its flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,6 +139,15 @@ fn ungrab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab, page
     }
 }
 
+/// D8. Whether a longterm pin for writing may be of this memory: not of a shared mapping whose file wants to know of every store.
+///
+/// Source: mm/gup.c `writable_file_mapping_allowed` (8ac268436e6d, 6.5), for the fast walk `gup_fast_folio_allowed`.
+fn may_pin<B: Size, S: Sink>(cx: &Cx<'_, B, S>, want: &Want) -> bool {
+    let vma = cx.slot().vma;
+    let stays = want.write && want.pin && want.longterm && vma.flags.contains(VmaFlags::SHARED | VmaFlags::WRITE);
+    !(stays && cx.policy.lacks.has(Feature::PinFile) && cx.program.is_of_a_disk(vma.cache_place()))
+}
+
 /// One step of taking the references of an instruction. An instruction that names no reference takes one page at a time:
 /// then the page is in `Task::grab` and the task at [`At::Through`].
 ///
@@ -187,7 +196,7 @@ fn read_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
 fn read_pte<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
     let pte = cx.slot().pte;
     let usable = matches!(pte.target, Target::Page(_)) && if want.write { pte.may_write() } else { pte.may_read() };
-    if !usable {
+    if !usable || !may_pin(cx, want) {
         return go_slow(cx, seq);
     }
     cx.me_mut().seen = pte;
@@ -285,6 +294,9 @@ fn slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     let kind = if want.write && !force::forgot_write(cx) { FaultKind::Write } else { FaultKind::Read };
     if let Err(failure) = fault::permitted(cx, kind) {
         return fault::fail(cx, failure);
+    }
+    if !may_pin(cx, want) {
+        return fault::fail(cx, Failure::EFAULT);
     }
     let slot = cx.slot();
     let writable = slot.pte.may_write();

@@ -236,9 +236,9 @@ pub(super) fn order_of_fault<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> u8 {
 ///
 /// Source: mm/huge_memory.c `do_huge_pmd_anonymous_page`, `set_huge_zero_folio`.
 pub(super) fn map_zero<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let (proc, vpn) = (cx.proc(), cx.vpn());
+    let (proc, vpn, flags) = (cx.proc(), cx.vpn(), fault::read_flags(&cx.slot().vma));
     for page in cx.pmd_pages(vpn) {
-        cx.st.slot_mut(proc, Vpn(page)).pte = Pte { target: Target::Zero, flags: PteFlags::YOUNG | PteFlags::PMD };
+        cx.st.slot_mut(proc, Vpn(page)).pte = Pte { target: Target::Zero, flags: flags | PteFlags::PMD };
     }
     fault::done(cx)
 }
@@ -357,7 +357,7 @@ pub(super) fn install_copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultK
     fault::mark_proven(cx, new);
     let flags = match kind {
         FaultKind::Write => fault::written_flags(&cx.slot().vma),
-        FaultKind::Read | FaultKind::Unshare => PteFlags::YOUNG,
+        FaultKind::Read | FaultKind::Unshare => fault::read_flags(&cx.slot().vma),
     };
     for (page, pfn) in pages.zip(cx.st.folio_pages(new)) {
         cx.st.slot_mut(proc, Vpn(page)).pte = Pte { target: Target::Page(pfn), flags: flags | PteFlags::PMD };

@@ -123,7 +123,7 @@ pub(super) fn fault_missing<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: Fault
     if let Some(pfn) = vma.cache_place().and_then(|place| cx.st.cache(place).pfn()) {
         cx.st.get(pfn);
         cx.st.add_rmap_pte(proc, pfn);
-        let flags = if shared { written_flags(&vma) } else { PteFlags::YOUNG };
+        let flags = if shared { written_flags(&vma) } else { fault::read_flags(&vma) };
         cx.slot_mut().pte = Pte { target: Target::Page(pfn), flags };
         return fault::done(cx);
     }
@@ -140,7 +140,7 @@ pub(super) fn fault_missing<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: Fault
         return fault_missing(cx, kind);
     }
     fault::map_new_anon(cx, proc, new);
-    let flags = if kind == FaultKind::Write { written_flags(&vma) } else { PteFlags::YOUNG };
+    let flags = if kind == FaultKind::Write { written_flags(&vma) } else { fault::read_flags(&vma) };
     cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
     fault::done(cx)
 }

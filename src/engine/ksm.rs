@@ -1,7 +1,7 @@
 //! KSM: equal pages become one, which is copied again before anybody stores to it.
 
 use super::wp::{PageFacts, Verdict, Why};
-use super::{Cx, Progress, Ruling, exclusive, share, transient};
+use super::{Cx, Progress, Ruling, exclusive, fault, share, transient};
 use crate::ir::{Area, Op};
 use crate::observe::Seen;
 use crate::policy::{Defect, KsmUnmergeFault, KsmWp, ReuseKsm};
@@ -42,7 +42,8 @@ pub fn decide_protect(knob: KsmWp, page: &KsmFacts) -> bool {
 
 /// K26. Which fault gives a merged page back as a page of its own?
 ///
-/// Source: mm/ksm.c `break_ksm` (6.2).
+/// Source: mm/ksm.c `break_ksm` (6.2). A write fault that userfaultfd wants to see fails there with VM_FAULT_SIGBUS, which ends
+/// the loop without an error (B29); so measured on 5.10.
 pub fn decide_unmerge(knob: KsmUnmergeFault) -> FaultKind {
     match knob {
         KsmUnmergeFault::Write => FaultKind::Write,
@@ -227,7 +228,8 @@ fn replace<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, page
         cx.st.get(merged);
         cx.st.add_rmap_pte(proc, merged);
     }
-    cx.st.slot_mut(proc, vpn).pte = Pte { target, flags: PteFlags::YOUNG };
+    let slot = cx.st.slot_mut(proc, vpn);
+    slot.pte = Pte { target, flags: fault::read_flags(&slot.vma) };
     cx.st.remove_rmap_pte(proc, page);
     super::swap::drop_unmapped(cx, page);
     cx.st.put(page);
@@ -253,9 +255,7 @@ fn break_second<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if page.is_some() {
         return unmerge(cx);
     }
-    let (proc, _) = side(cx, true);
-    cx.read_unlock(proc);
-    cx.commit_page(Seen::Nothing)
+    given_back(cx)
 }
 
 /// Gives merged pages back, page by page: `ksm_unmerge`, and MADV_UNMERGEABLE, which the kernel serves under mmap_lock held for
@@ -273,8 +273,23 @@ pub(super) fn unmerge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         cx.me_mut().flags.insert(TaskFlags::FORCED);
         return cx.fault_at(Fault::Start(decide_unmerge(cx.policy.ksm_unmerge_fault)));
     }
-    if advised {
+    given_back(cx)
+}
+
+/// The fault that was to give a page back would have to wait for userfaultfd: it is given up, and the page stays merged. Only
+/// the write faults of K26 get that far.
+pub(super) fn leave_merged<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    cx.me_mut().fault = Fault::None;
+    given_back(cx)
+}
+
+fn given_back<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
+    if let Op::Madvise { .. } = cx.op() {
         cx.slot_mut().vma.flags.remove(VmaFlags::MERGEABLE);
+    }
+    if cx.me().at == At::Ksm(KsmAt::Break) {
+        let proc = cx.proc(); // The second page's, which the end of the instruction does not know.
+        cx.read_unlock(proc);
     }
     cx.commit_page(Seen::Nothing)
 }

@@ -193,6 +193,6 @@ fn restored<B: Size, S: Sink>(cx: &Cx<'_, B, S>, entry: PteFlags, vma: &Vma<B::N
     if entry.contains(PteFlags::UFFD_WP) || !vma.flags.contains(VmaFlags::WRITE) {
         flags.remove(PteFlags::WRITE);
     }
-    flags.set(PteFlags::PROTNONE, !vma.flags.intersects(VmaFlags::READ | VmaFlags::WRITE));
-    flags
+    flags.remove(PteFlags::PROTNONE);
+    flags | (fault::read_flags(vma) & PteFlags::PROTNONE)
 }

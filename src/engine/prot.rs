@@ -262,7 +262,7 @@ fn upgrades<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, fac
     upgrades
 }
 
-/// UFFDIO_REGISTER for write-protection.
+/// UFFDIO_REGISTER for write-protection: of anonymous memory, of files of shmem and of hugetlb, not of those of a disk.
 ///
 /// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x).
 pub(super) fn uffd_register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
@@ -270,7 +270,11 @@ pub(super) fn uffd_register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress
     if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
         return Progress::Blocked;
     }
-    if area.pages().any(|vpn| !map::is_mapped(cx.st, area.proc, vpn)) {
+    let can = |vpn: Vpn| {
+        let vma = &cx.st.slot(area.proc, vpn).vma;
+        map::is_mapped(cx.st, area.proc, vpn) && !cx.program.is_of_a_disk(vma.cache_place())
+    };
+    if !area.pages().all(can) {
         return Progress::Failed(Failure::EINVAL);
     }
     huge::split_at_ends(cx, area);
@@ -319,7 +323,10 @@ fn is_registered<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
     cx.slot().vma.flags.contains(VmaFlags::MAPPED | VmaFlags::UFFD_WP)
 }
 
-/// UFFDIO_WRITEPROTECT without the bit: the pte may become writable at once, and sleepers wake.
+/// UFFDIO_WRITEPROTECT without the bit: the pte may become writable at once. Sleepers wake when the whole range is done; a call
+/// that fails wakes nobody.
+///
+/// Source: fs/userfaultfd.c `userfaultfd_writeprotect`, `wake_userfault` behind it.
 pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let (proc, vpn) = (cx.proc(), cx.vpn());
     if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
@@ -340,7 +347,10 @@ pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
             cx.slot_mut().pte.flags.insert(PteFlags::WRITE);
         }
     }
-    wake(cx, proc, &pages);
+    let area = cx.area();
+    if pages.end == area.start.0 + area.len {
+        wake(cx, proc, &(area.start.0..pages.end));
+    }
     cx.commit_pages(pages.len() as u16, Seen::Nothing)
 }
 

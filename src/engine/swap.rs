@@ -309,7 +309,7 @@ fn install<B: Size, S: Sink>(
     }
     let kept = seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP);
     let slot = cx.slot_mut();
-    slot.pte = Pte { target: Target::Page(page), flags: PteFlags::YOUNG | kept };
+    slot.pte = Pte { target: Target::Page(page), flags: fault::read_flags(&slot.vma) | kept };
     if !own || kept.contains(PteFlags::UFFD_WP) {
         return;
     }

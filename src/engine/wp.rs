@@ -134,12 +134,7 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
     let slot = cx.slot();
     let watched = slot.pte.flags.contains(PteFlags::UFFD_WP) && slot.vma.flags.contains(VmaFlags::UFFD_WP);
     if kind == FaultKind::Write && watched && !cx.policy.defects.has(Defect::WriteSkipsUffdEvent) {
-        let proc = cx.proc();
-        cx.read_unlock(proc);
-        let me = cx.me_mut();
-        me.fault = Fault::None;
-        me.flags.insert(TaskFlags::ASLEEP);
-        return Progress::Asleep(Event::Wp);
+        return fault::userfault(cx, Event::Wp);
     }
     match slot.pte.target {
         _ if slot.vma.flags.contains(VmaFlags::SHARED) => reuse(cx, kind),
@@ -242,6 +237,22 @@ fn flags_after_write<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> PteFlags {
     if vma.is_hugetlb() { hugetlb::flags_after_write(cx) } else { fault::written_flags(&vma) }
 }
 
+/// The bits that the pte gets after an unshare fault: nobody stored, and both trackers of stores keep what they had.
+fn flags_after_unshare<B: Size, S: Sink>(cx: &Cx<'_, B, S>, seen: Pte<B::Number>) -> PteFlags {
+    let defects = cx.policy.defects;
+    let mut flags = fault::read_flags(&cx.slot().vma) | (seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP));
+    if defects.has(Defect::UnshareDropsUffdWp) {
+        flags.remove(PteFlags::UFFD_WP);
+    }
+    if defects.has(Defect::UnshareDropsSoftDirty) {
+        flags.remove(PteFlags::SOFT_DIRTY);
+    }
+    if defects.has(Defect::UnshareMapsWritable) {
+        flags.insert(PteFlags::WRITE);
+    }
+    flags
+}
+
 /// Remembers what FOLL_COW stands for: a forced write fault ended without a writable pte.
 pub(super) fn broke_cow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
     if !cx.slot().vma.flags.contains(VmaFlags::WRITE) {
@@ -321,16 +332,7 @@ pub(super) fn install<B: Size, S: Sink>(
     fault::map_new_anon(cx, proc, new);
     let flags = match kind {
         FaultKind::Write => flags_after_write(cx),
-        FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareDropsUffdWp) => {
-            PteFlags::YOUNG | (seen.flags & PteFlags::SOFT_DIRTY)
-        }
-        FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareDropsSoftDirty) => {
-            PteFlags::YOUNG | (seen.flags & PteFlags::UFFD_WP)
-        }
-        FaultKind::Read | FaultKind::Unshare if cx.policy.defects.has(Defect::UnshareMapsWritable) => {
-            PteFlags::YOUNG | PteFlags::WRITE | (seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP))
-        }
-        FaultKind::Read | FaultKind::Unshare => PteFlags::YOUNG | (seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP)),
+        FaultKind::Read | FaultKind::Unshare => flags_after_unshare(cx, seen),
     };
     cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
     if let Target::Page(old) = seen.target

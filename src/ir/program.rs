@@ -224,6 +224,16 @@ impl Program {
         self.files[..file.idx()].iter().map(|file| usize::from(file.len_pages)).sum()
     }
 
+    /// Whether a place among the pages of all files is one of a file of a disk; `None` is anonymous memory.
+    pub fn is_of_a_disk(&self, place: Option<usize>) -> bool {
+        let mut end = 0;
+        let file = self.files.iter().find(|file| {
+            end += usize::from(file.len_pages);
+            place.is_some_and(|place| place < end)
+        });
+        file.is_some_and(|file| !file.name.is_empty() && !file.memfd)
+    }
+
     /// Pages that all references hold together.
     pub fn held_pages(&self) -> usize {
         self.refs.iter().map(|decl| usize::from(decl.len)).sum()

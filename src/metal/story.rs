@@ -13,7 +13,7 @@ pub const FACTS: &[&str] = &["value", "frame", "kind", "present", "swapped", "so
 
 /// Why a page of which the engine and a kernel may say different things is not held against them.
 const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel leaves them to the next fault where nothing was \
-     ever stored in the vma (mm/memory.c, `vma_needs_copy`), and the model keeps no vmas";
+     ever stored in the vma (mm/memory.c, `vma_needs_copy`), and the model does not know which vmas have merged meanwhile";
 
 /// The same for pages of files.
 const AROUND: &str = "which ptes of a file a fault fills besides its own: a kernel maps what the page cache has around it \
@@ -218,12 +218,20 @@ pub fn compare(engine: &[Entry], kernel: &[Entry], zero: &BTreeSet<At>) -> Compa
     let absent = |told: &[Entry]| -> BTreeSet<At> {
         told.iter().filter(|entry| entry.what == "present" && entry.says == "false").filter_map(at).collect()
     };
-    let zero: BTreeSet<At> = absent(kernel).into_iter().filter(|at| zero.contains(at)).collect();
+    let (no_engine, no_kernel) = (absent(engine), absent(kernel));
+    // The first process, whose pages are told first, inherited nothing.
+    let process = |page: &str| page.split('.').next().map(str::to_owned);
+    let first = kernel.iter().find_map(|entry| process(entry.page.as_deref()?));
+    let is_inherited = |at: &At| process(&at.1) != first;
+    let zero_in_kernel: BTreeSet<At> =
+        kernel.iter().filter(|entry| entry.what == "kind" && entry.says == "zero").filter_map(at).collect();
+    let handed_on = zero_in_kernel.intersection(&no_engine).filter(|at| is_inherited(at));
+    let zero: BTreeSet<At> = no_kernel.intersection(zero).chain(handed_on).cloned().collect();
     let of_files = |told: &[Entry]| -> BTreeSet<At> {
         told.iter().filter(|entry| entry.what == "kind" && ["shmem", "file"].contains(&&*entry.says)).filter_map(at).collect()
     };
     let files = of_files(kernel);
-    let around: BTreeSet<At> = absent(engine).into_iter().filter(|at| files.contains(at)).collect();
+    let around: BTreeSet<At> = no_engine.into_iter().filter(|at| files.contains(at)).collect();
     // From there on the page of a file is mapped once more than the engine says.
     let since = around.iter().map(|(line, _)| *line).min();
     let mapped_around = |entry: &Entry| {
@@ -363,6 +371,11 @@ mod tests {
         let compared = compare(&ours, &theirs, &zero);
         assert_eq!((compared.difference, compared.unspecified.len(), compared.entries), (None, 1, 1));
         assert_eq!(digest(&ours), digest(&theirs));
+        let parents = story(&[(0, "p.buf[0]", "kind", "anon"), (0, "p.buf[0]", "present", "true")]);
+        let behind = |told: &[Entry]| parents.iter().chain(told).cloned().collect::<Vec<_>>();
+        let compared = compare(&behind(&theirs), &behind(&ours), &BTreeSet::new());
+        assert_eq!((compared.difference, compared.unspecified.len()), (None, 1), "the other way round");
+        assert!(compare(&theirs, &ours, &BTreeSet::new()).difference.is_some(), "the first process inherits nothing");
         let (ours, theirs) = (story(&page("anon", "true")), story(&page("none", "false")));
         assert!(compare(&ours, &theirs, &BTreeSet::new()).difference.is_some());
     }

@@ -100,5 +100,7 @@ set! {
         Collapse,
         /// `madvise A guard_install` and `guard_remove`: from 6.13.
         Guard,
+        /// `pin A rw longterm` of a shared file of a disk, which fails with EFAULT since: to 6.4.
+        PinFile,
     }
 }

@@ -159,9 +159,14 @@ pub const V6_2: Policy = Policy {
     ..V6_1
 };
 
-/// c8070b787519 (K27), a7e689dd1c06 (K29), 24bf08c4376b (B36, 6.3).
-pub const V6_5: Policy =
-    Policy { zero_pin: ZeroPin::NotCounted, dio_ref: DioRef::Pin, defects: V6_2.defects.without(&[Defect::B36]), ..V6_2 };
+/// c8070b787519 (K27), a7e689dd1c06 (K29), 8ac268436e6d (D8), 24bf08c4376b (B36, 6.3).
+pub const V6_5: Policy = Policy {
+    zero_pin: ZeroPin::NotCounted,
+    dio_ref: DioRef::Pin,
+    lacks: V6_2.lacks.with(&[Feature::PinFile]),
+    defects: V6_2.defects.without(&[Defect::B36]),
+    ..V6_2
+};
 
 /// adef440691ba (K34, and B31, B32, B41 with it).
 pub const V6_8: Policy =

@@ -60,6 +60,7 @@ const SPANS: &[(&str, Option<&str>, Option<&str>)] = &[
     ("uffd_wp_file", Some("5.7"), Some("5.18")),
     ("collapse", Some("5.7"), Some("6.0")),
     ("guard", Some("5.7"), Some("6.12")),
+    ("pin_file", Some("6.5"), Some("7.3")),
     ("B3", None, None),
     ("B4", None, None),
     ("B5", Some("5.7"), Some("5.7")),

@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::stretch::{PAGE, Stretch};
 use super::sys;
 use crate::kernel::wire::{Fact, Facts};
-use crate::types::{PMD_ORDER, ProcId, Vpn};
+use crate::types::{FileId, PMD_ORDER, ProcId, Vpn};
 
 const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
@@ -144,27 +144,27 @@ impl Eye {
 /// Letters for pages, in order of first appearance.
 #[derive(Default)]
 pub(super) struct Letters {
-    /// The letter's number, and whether the page is one of a file, which stays while nothing maps it.
-    of: BTreeMap<u64, (u32, bool)>,
+    /// The letter's number, and the file whose page it is: that stays while nothing maps it.
+    of: BTreeMap<u64, (u32, Option<FileId>)>,
     given: u32,
 }
 
 impl Letters {
-    fn letter(&mut self, pfn: u64, of_file: bool) -> String {
-        if self.of.get(&pfn).is_some_and(|(_, was_of_file)| *was_of_file != of_file) {
+    fn letter(&mut self, pfn: u64, file: Option<FileId>) -> String {
+        if self.of.get(&pfn).is_some_and(|(_, was_of)| *was_of != file) {
             self.of.remove(&pfn); // The file is gone, and its frame another page.
         }
         let given = &mut self.given;
         let (number, _) = *self.of.entry(pfn).or_insert_with(|| {
             *given += 1;
-            (*given - 1, of_file)
+            (*given - 1, file)
         });
         letter(number)
     }
 
     /// Forgets pages that nothing refers to any more: their frames may come back as other pages.
     pub fn keep(&mut self, is_kept: impl Fn(u64) -> bool) {
-        self.of.retain(|pfn, (_, of_file)| *of_file || is_kept(*pfn));
+        self.of.retain(|pfn, (_, file)| file.is_some() || is_kept(*pfn));
     }
 }
 
@@ -211,7 +211,8 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
     };
     let facts = Facts {
         value: Some(value),
-        frame: (sight.frames || absent).then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn, !is_anon)))),
+        frame: (sight.frames || absent)
+            .then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn, at.mapped.file.filter(|_| !is_anon))))),
         kind: kind.map(|kind| Fact::Observed(kind.to_owned())),
         present: Some(Fact::Observed(entry.is_present())),
         // A shared page that is swapped out leaves no entry; what is left there is a marker of userfaultfd.
@@ -252,6 +253,8 @@ pub(super) struct Mapped {
     pub dontfork: bool,
     /// Of a file, or of memory that processes share.
     pub shared: bool,
+    /// What stands behind it; shared anonymous memory has a file without a name.
+    pub file: Option<FileId>,
 }
 
 /// A page of a process.

@@ -190,12 +190,19 @@ fn direct_file() -> Result<OwnedFd, String> {
     nameless_file(OFlags::DIRECT)
 }
 
+/// Of statfs(2): a tmpfs, whose files are shared memory.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
 /// A file of a disk without a name, a page long.
 fn nameless_file(more: OFlags) -> Result<OwnedFd, String> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC | more;
     let folders = [std::env::temp_dir(), "/var/tmp".into(), ".".into()];
     let mut why = String::new();
     for folder in folders {
+        if rustix::fs::statfs(&folder).is_ok_and(|system| system.f_type == TMPFS_MAGIC) {
+            why = format!("{} is of memory, and of no disk", folder.display());
+            continue;
+        }
         let file = open(&folder, flags, Mode::RUSR | Mode::WUSR);
         match file.and_then(|file| rustix::fs::ftruncate(&file, PAGE as u64).map(|()| file)) {
             Ok(file) => return Ok(file),

@@ -369,6 +369,9 @@ impl<'a> Director<'a> {
     fn exit(&mut self, pc: Pc, actor: ProcId) -> Flow {
         // Children would otherwise die with the thread that forked them.
         let children = self.children(actor);
+        if children.iter().any(|child| self.asleep.contains_key(&self.first(*child))) {
+            return Err(Stop::Skip("the parent of a thread that is asleep exits, and would take it along".to_owned()));
+        }
         self.tell_all(&children, pc, &Order::Disarm)?;
         let task = self.program().code[pc.idx()].task;
         self.say(task, &Order::Do { pc: pc.0, pid: 0 })?;
@@ -469,7 +472,7 @@ impl<'a> Director<'a> {
         let start = Instant::now();
         self.agent.drain();
         let facts = if self.facts { self.look() } else { Vec::new() };
-        if let Some(name) = instr.op.takes() {
+        if let Some(name) = instr.op.takes().filter(|_| ended == Ended::Ok) {
             self.hold(name, instr.op);
         }
         self.agent.drain(); // Looking marks pages as accessed, which may put them into a batch again.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Director, Flow, Proc};
-use crate::ir::{Advice, Area, MemKind, Op, Program, Prot, Sharing};
+use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, Prot, Sharing};
 use crate::kernel::agent::look::{self, At, Mapped};
 use crate::kernel::wire::{Facts, Stop};
 use crate::types::{PMD_ORDER, Pc, ProcId, RefId, Vpn};
@@ -12,8 +12,10 @@ impl Director<'_> {
     /// An operation took effect.
     pub(super) fn took_effect(&mut self, op: Op, pid: Option<i32>, actor: Option<ProcId>) -> Flow {
         match op {
-            Op::Mmap { area, prot, sharing, .. } => {
-                let mapped = Mapped { readable: prot != Prot::None, dontfork: false, shared: sharing == Sharing::Shared };
+            Op::Mmap { area, prot, sharing, backing } => {
+                let (readable, shared) = (prot != Prot::None, sharing == Sharing::Shared);
+                let file = if let Backing::File(file) = backing { Some(file) } else { None };
+                let mapped = Mapped { readable, dontfork: false, shared, file };
                 self.mapped.extend(area.pages().map(|page| ((area.proc, page), mapped)));
                 let kind = self.program().mems[area.mem.idx()].kind;
                 if let Some(order) = order(kind) {
