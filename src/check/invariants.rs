@@ -3,10 +3,11 @@
 //! Each is judged after every step outside a page-table lock section. Its id, sentence and source stand in [`ALL`] once, and
 //! a scenario in `corpus/canary/` breaks it under a policy no kernel had.
 
+use super::swap::Named;
 use crate::engine;
 use crate::ir::{Advice, Area, Op, Program};
 use crate::policy::Policy;
-use crate::state::{At, Fault, FolioFlags, Grab, GupAt, MigrateAt, Pfn, PteFlags, Slot, State, Target, Task, VmaFlags};
+use crate::state::{At, Fault, Folio, FolioFlags, Grab, GupAt, MigrateAt, Pfn, PteFlags, Slot, State, Target, Task, VmaFlags};
 use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
 
 /// A rule about every state.
@@ -156,6 +157,32 @@ struct Count {
     kept_pins: u16,
 }
 
+/// What page tables, references and tasks add up to.
+struct Sums<'c> {
+    frames: &'c mut [Count],
+    swap: &'c mut [Named],
+    /// Some page-table entry is a migration entry.
+    migrating: bool,
+}
+
+impl Sums<'_> {
+    fn add<B: Size>(&mut self, st: &State<B>, target: Target<B::Number>, refs: u16, pins: u16, maps: u16) {
+        if let Target::Page(pfn) = target {
+            self.frames[pfn.idx()].maps += maps;
+            let folio = &mut self.frames[st.head(pfn).idx()];
+            folio.refs += refs;
+            folio.pins += pins;
+        }
+    }
+
+    /// A swap entry names a slot.
+    fn names<N: Number>(&mut self, entry: N, exclusive: bool) {
+        let slot = &mut self.swap[entry.get() as usize];
+        slot.count += 1;
+        slot.exclusive |= exclusive;
+    }
+}
+
 /// Judges states of one program under one policy.
 #[derive(Clone, Debug)]
 pub struct Books {
@@ -193,11 +220,14 @@ impl Books {
 
     /// The first rule that does not hold, if any.
     pub fn broken<B: Size>(&self, st: &State<B>) -> Option<Broken> {
-        let mut counts = B::Frames::filled(st.folios().len());
-        self.count(st, counts.as_mut());
+        let (mut counts, mut named) = (B::Frames::filled(st.folios().len()), B::Swap::filled(st.swap().len()));
+        let mut sums = Sums { frames: counts.as_mut(), swap: named.as_mut(), migrating: false };
+        self.count(st, &mut sums);
+        let Sums { migrating, .. } = sums;
         self.frames(st, counts.as_ref())
             .or_else(|| self.slots(st, counts.as_ref()))
-            .or_else(|| super::swap::broken(st, self.has_bit))
+            .or_else(|| super::swap::broken(st, named.as_ref()))
+            .or_else(|| if migrating && self.has_bit { super::swap::migration(st) } else { None })
             .or_else(|| self.forced_write(st, counts.as_ref()))
     }
 
@@ -216,67 +246,68 @@ impl Books {
         })
     }
 
-    fn count<B: Size>(&self, st: &State<B>, counts: &mut [Count]) {
+    /// Goes through the state once and adds up what refers to each frame and to each slot of the swap device.
+    fn count<B: Size>(&self, st: &State<B>, sums: &mut Sums<'_>) {
+        for (_, _, slot) in st.slots() {
+            match slot.pte.target {
+                Target::Page(pfn) if slot.pte.flags.contains(PteFlags::PMD) => {
+                    if st.head(pfn) == pfn {
+                        sums.frames[pfn.idx()].entire += 1;
+                        sums.frames[pfn.idx()].refs += 1;
+                    }
+                }
+                Target::Page(_) => sums.add(st, slot.pte.target, 1, 0, 1),
+                Target::Swap(entry) => sums.names(entry, slot.pte.flags.contains(PteFlags::EXCLUSIVE)),
+                Target::Migration(_) => sums.migrating = true,
+                Target::None | Target::Zero | Target::Special(_) | Target::Guard => {}
+            }
+        }
+        st.cached().iter().for_each(|target| sums.add(st, *target, 1, 0, 0));
+        st.swap().iter().for_each(|slot| sums.add(st, slot.cached, 1, 0, 0));
         for (target, (how, task, pc)) in st.held().iter().zip(&self.how) {
-            if let (Target::Page(pfn), Grab::Pin) = (target, how) {
-                let taker = st.task(*task);
-                let taking = taker.at != At::Idle && taker.pc == *pc;
-                counts[pfn.idx()].kept_pins += u16::from(!taking);
-            }
-        }
-        let mut add = |target: Target<B::Number>, refs: u16, pins: u16, maps: u16| {
-            if let Target::Page(pfn) = target {
-                counts[pfn.idx()].maps += maps;
-                let folio = &mut counts[st.head(pfn).idx()];
-                folio.refs += refs;
-                folio.pins += pins;
-            }
-        };
-        let (by_pmd, by_pte) = (|slot: &Slot<_>| slot.pte.flags.contains(PteFlags::PMD), |slot: &Slot<_>| slot.pte.target);
-        st.slots().filter(|(_, _, slot)| !by_pmd(slot)).for_each(|(_, _, slot)| add(by_pte(slot), 1, 0, 1));
-        st.cached().iter().for_each(|target| add(*target, 1, 0, 0));
-        st.swap().iter().for_each(|slot| add(slot.cached, 1, 0, 0));
-        for (target, (how, _, _)) in st.held().iter().zip(&self.how) {
+            let Target::Page(pfn) = target else { continue };
             let pinned = u16::from(*how == Grab::Pin);
-            add(*target, 1 - pinned, pinned, 0);
+            sums.add(st, *target, 1 - pinned, pinned, 0);
+            let taker = st.task(*task);
+            let taking = taker.pc == *pc && !matches!(taker.at, At::Idle);
+            sums.frames[pfn.idx()].kept_pins += if taking { 0 } else { pinned };
         }
-        for task in st.tasks() {
-            let zapped = u16::from(task.at == At::Zapped && !task.seen.flags.contains(PteFlags::PMD));
-            let (pinned, pages) = (u16::from(task.grab.1 == Grab::Pin), self.grabbed(task));
-            add(task.grab.0, (1 - pinned) * pages, pinned * pages, zapped);
-            if task.at == At::Migrate(MigrateAt::Restore) {
-                add(task.seen.target, 1, 0, 0);
-            }
-            match task.fault {
-                Fault::None | Fault::Start(_) => {}
-                Fault::InstallAnon { new } | Fault::SwapIn { page: new, .. } => add(Target::Page(new), 1, 0, 0),
-                Fault::Copying { seen, .. } => add(seen.target, 1, 0, 0),
-                Fault::Clearing { seen, new, .. } => {
-                    add(seen.target, 1, 0, 0);
-                    add(Target::Page(new), 1, 0, 0);
-                }
-                Fault::Installing { seen, new, .. } => {
-                    let by_pte = u16::from(!seen.flags.contains(PteFlags::PMD));
-                    add(seen.target, 2, 0, by_pte);
-                    add(Target::Page(new), 1, 0, 0);
-                }
-                Fault::Putting { old } => add(old, 2, 0, 0),
-            }
+        st.tasks().iter().filter(|task| !matches!(task.at, At::Idle)).for_each(|task| self.in_hand(st, task, sums));
+    }
+
+    /// What a task refers to in the middle of its instruction.
+    fn in_hand<B: Size>(&self, st: &State<B>, task: &Task<B::Number>, sums: &mut Sums<'_>) {
+        let by_pmd = task.seen.flags.contains(PteFlags::PMD);
+        let (zapped, pinned) = (u16::from(task.at == At::Zapped && !by_pmd), u16::from(task.grab.1 == Grab::Pin));
+        let pages = self.grabbed(task);
+        sums.add(st, task.grab.0, (1 - pinned) * pages, pinned * pages, zapped);
+        if let (At::Zapped, Target::Swap(entry)) = (task.at, task.grab.0) {
+            sums.names(entry, false);
         }
-        let pmds = st.slots().filter(|(_, _, slot)| by_pmd(slot)).filter_map(|(_, _, slot)| slot.pte.target.pfn());
-        for pfn in pmds.filter(|pfn| st.head(*pfn) == *pfn) {
-            counts[pfn.idx()].entire += 1;
-            counts[pfn.idx()].refs += 1;
+        if task.at == At::Migrate(MigrateAt::Restore) {
+            sums.add(st, task.seen.target, 1, 0, 0);
         }
-        for task in st.tasks() {
-            let cleared = match task.fault {
-                Fault::Installing { seen, .. } => seen,
-                _ if task.at == At::Zapped => task.seen,
-                _ => continue,
-            };
-            if let (true, Some(pfn)) = (cleared.flags.contains(PteFlags::PMD), cleared.target.pfn()) {
-                counts[st.head(pfn).idx()].entire += 1;
+        match task.fault {
+            Fault::None | Fault::Start(_) => {}
+            Fault::InstallAnon { new } | Fault::SwapIn { page: new, .. } => sums.add(st, Target::Page(new), 1, 0, 0),
+            Fault::Copying { seen, .. } => sums.add(st, seen.target, 1, 0, 0),
+            Fault::Clearing { seen, new, .. } => {
+                sums.add(st, seen.target, 1, 0, 0);
+                sums.add(st, Target::Page(new), 1, 0, 0);
             }
+            Fault::Installing { seen, new, .. } => {
+                sums.add(st, seen.target, 2, 0, u16::from(!seen.flags.contains(PteFlags::PMD)));
+                sums.add(st, Target::Page(new), 1, 0, 0);
+            }
+            Fault::Putting { old } => sums.add(st, old, 2, 0, 0),
+        }
+        let cleared = match task.fault {
+            Fault::Installing { seen, .. } => seen,
+            _ if task.at == At::Zapped => task.seen,
+            _ => return,
+        };
+        if let (true, Some(pfn)) = (cleared.flags.contains(PteFlags::PMD), cleared.target.pfn()) {
+            sums.frames[st.head(pfn).idx()].entire += 1;
         }
     }
 
@@ -291,6 +322,9 @@ impl Books {
 
     fn frames<B: Size>(&self, st: &State<B>, counts: &[Count]) -> Option<Broken> {
         for ((pfn, folio), count) in st.folios().zip(counts) {
+            if *folio == Folio::default() && *count == Count::default() && st.page(pfn).mapcount.get() == 0 {
+                continue; // Free, and nothing refers to it: most are.
+            }
             let batch = u32::from(folio.flags.contains(FolioFlags::LRU_BATCH));
             let refs = u32::from(count.refs) + batch;
             let kept = (folio.refcount.get(), folio.pincount.get(), st.page(pfn).mapcount.get());

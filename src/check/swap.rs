@@ -5,14 +5,21 @@ use crate::ir::Area;
 use crate::state::{At, FolioFlags, Pfn, PteFlags, State, Target, Task};
 use crate::types::{Number, Size};
 
+/// What page-table entries, and those just taken out of a page table, say of a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Named {
+    pub count: u16,
+    /// One of them is marked exclusive.
+    pub exclusive: bool,
+}
+
 /// The first rule about swap that does not hold, if any.
-pub(super) fn broken<B: Size>(st: &State<B>, has_bit: bool) -> Option<Broken> {
-    let swap = (0..st.swap().len()).find_map(|slot| counted(st, slot).or_else(|| clean(st, slot)));
-    swap.or_else(|| if has_bit { migration(st) } else { None })
+pub(super) fn broken<B: Size>(st: &State<B>, named: &[Named]) -> Option<Broken> {
+    (0..st.swap().len()).find_map(|slot| counted(st, slot, named[slot]).or_else(|| clean(st, slot)))
 }
 
 /// I22: what is migrated as one process's own stays so until it is there again.
-fn migration<B: Size>(st: &State<B>) -> Option<Broken> {
+pub(super) fn migration<B: Size>(st: &State<B>) -> Option<Broken> {
     let names = |target: Target<B::Number>, of: Pfn<B::Number>| matches!(target, Target::Migration(pfn) | Target::Page(pfn) if pfn == of);
     st.slots().find_map(|(proc, vpn, slot)| {
         let Target::Migration(pfn) = slot.pte.target else { return None };
@@ -24,17 +31,17 @@ fn migration<B: Size>(st: &State<B>) -> Option<Broken> {
 }
 
 /// I9 and I15: the slot is named as often as it is counted, and once where an entry is marked exclusive.
-fn counted<B: Size>(st: &State<B>, slot: usize) -> Option<Broken> {
+fn counted<B: Size>(st: &State<B>, slot: usize, named: Named) -> Option<Broken> {
+    let count = st.swap()[slot].count.get();
+    if count == u32::from(named.count) && !(named.exclusive && 1 < count) {
+        return None;
+    }
     let names = |target: Target<B::Number>| matches!(target, Target::Swap(entry) if entry.get() as usize == slot);
     let entries = || st.slots().filter(|(_, _, page)| names(page.pte.target));
-    let zapped = st.tasks().iter().filter(|task| task.at == At::Zapped && names(task.grab.0)).count();
-    let count = st.swap()[slot].count.get() as usize;
-    if count != entries().count() + zapped {
-        let (proc, vpn) = entries().next().map(|(proc, vpn, _)| (proc, vpn)).unwrap_or_default();
-        return Broken::at(9, proc, vpn);
-    }
     let marked = entries().find(|(_, _, page)| page.pte.flags.contains(PteFlags::EXCLUSIVE));
-    marked.filter(|_| 1 < count).and_then(|(proc, vpn, _)| Broken::at(15, proc, vpn))
+    let (rule, shows) = if count == u32::from(named.count) { (15, marked) } else { (9, entries().next()) };
+    let (proc, vpn) = shows.map(|(proc, vpn, _)| (proc, vpn)).unwrap_or_default();
+    Broken::at(rule, proc, vpn)
 }
 
 /// I23: what the page in the swap cache has and the slot has not will be written out.

@@ -121,8 +121,17 @@ impl<B: Size> State<B> {
 
     /// Every page of every address space.
     pub fn slots(&self) -> impl Iterator<Item = (ProcId, Vpn, &Slot<B::Number>)> {
-        let stride = self.pages_per_mm().max(1);
-        self.slots.as_ref().iter().enumerate().map(move |(at, slot)| (ProcId::at(at / stride), Vpn::at(at % stride), slot))
+        let stride = self.pages_per_mm();
+        let (mut proc, mut vpn) = (0, 0);
+        // Counted along, for a division each would cost more than most who ask do with the answer.
+        self.slots.as_ref().iter().map(move |slot| {
+            let here = (ProcId::at(proc), Vpn::at(vpn), slot);
+            vpn += 1;
+            if vpn == stride {
+                (proc, vpn) = (proc + 1, 0);
+            }
+            here
+        })
     }
 
     pub fn pte(&self, proc: ProcId, vpn: Vpn) -> Pte<B::Number> {
