@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/src" "$work/out"
 ln -s "$root" "$work/src/cowl"
 env SRC="$work/src" OUT="$work/out" CXX="${CXX:-c++}" SANITIZER="${SANITIZER:-none}" FUZZING_LANGUAGE=rust \
-    CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/fuzz/target}" bash "$root/fuzz/build.sh"
+    bash "$root/fuzz/build.sh"
 for source in "$root"/fuzz/fuzz_targets/*.rs; do
     target=$(basename "$source" .rs)
     for file in "$target" "${target}_seed_corpus.zip" "$target.dict" "$target.options"; do
