@@ -211,8 +211,8 @@ pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
             Case { program: generate::again(&case.program, code, &settings, Manner::Exactly), ..case }
         }
         Some(Case { program, policy }) if dice.percent(90) => {
-            let other = generate::program(&mut dice, &settings);
-            Case { program: mutate::mutated(&program, &other, &mut dice, &settings), policy }
+            let other = |dice: &mut dyn Dice| generate::program(dice, &settings);
+            Case { program: mutate::mutated(&program, other, &mut dice, &settings), policy }
         }
         Some(Case { program, .. }) => Case { program, policy: any_policy(&mut dice) },
         None if 0 < size && dice.percent(50) => {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::cover::Hits;
+use super::crash::{self, Crash};
 use super::exec::{self, Look};
 use super::finding::{Finding, Signature, examine};
 use super::{known, mutate, reduce};
@@ -60,6 +61,8 @@ pub enum Turn {
     Kept,
     /// A violation that the campaign had not seen.
     Caught(Signature),
+    /// A panic that the campaign had not seen: its key.
+    Crashed(String),
 }
 
 /// Counts of a campaign.
@@ -85,6 +88,8 @@ pub struct Hunt {
     pub caught: BTreeMap<Signature, Catch>,
     /// Programs that the inner loop refused and the judge did not: a bug of this crate.
     pub unexplained: Vec<Program>,
+    /// Programs at which this crate itself gave up, by what it said.
+    pub crashes: BTreeMap<String, Crash>,
     pub counts: Counts,
     /// How often what was wrong in which way.
     sorts: BTreeMap<(u8, u8), u64>,
@@ -100,6 +105,7 @@ impl Hunt {
             corpus: Vec::new(),
             caught: BTreeMap::new(),
             unexplained: Vec::new(),
+            crashes: BTreeMap::new(),
             counts: Counts::default(),
             sorts: BTreeMap::new(),
         }
@@ -110,12 +116,13 @@ impl Hunt {
         if program.exceeds::<Small>().is_some() || program.code.is_empty() {
             return false;
         }
-        exec::run(&program, &self.plan.policy, Look::Operations, &mut self.hits);
+        let (policy, hits) = (&self.plan.policy, &mut self.hits);
+        let ran = crash::caught(|| exec::run(&program, policy, Look::Operations, hits));
         let fresh = 0 < self.hits.take_fresh();
-        if fresh {
+        if fresh && ran.is_ok() {
             self.corpus.push(program);
         }
-        fresh
+        fresh && ran.is_ok()
     }
 
     /// Makes the next program, runs it and judges it.
@@ -125,28 +132,57 @@ impl Hunt {
         let mut dice = Seeded::of(self.plan.seed, number);
         self.next += 1;
         let program = self.program(&mut dice);
-        let ran = exec::run(&program, &self.plan.policy, Look::Operations, &mut self.hits);
+        self.take(program, number)
+    }
+
+    /// Runs a program and judges it. A panic on the way is a finding like any other, and the campaign goes on.
+    pub(super) fn take(&mut self, program: Program, number: u64) -> Turn {
         self.counts.programs += 1;
+        match crash::caught(|| self.ran(&program, number)) {
+            Ok((Some(signature), _)) => Turn::Caught(signature),
+            Ok((None, true)) => {
+                self.corpus.push(program);
+                Turn::Kept
+            }
+            Ok((None, false)) => Turn::Same,
+            Err(message) => {
+                self.hits.take_fresh();
+                self.crashed(program, message, Some(number)).map_or(Turn::Same, Turn::Crashed)
+            }
+        }
+    }
+
+    /// Runs a program: what was new about what is wrong with it, and whether it is to be kept.
+    fn ran(&mut self, program: &Program, number: u64) -> (Option<Signature>, bool) {
+        let ran = exec::run(program, &self.plan.policy, Look::Operations, &mut self.hits);
         self.counts.operations += u64::from(ran.operations);
         self.counts.cut_short += u64::from(ran.cut_short);
         let fresh = 0 < self.hits.take_fresh();
         let caught = ran.wrong.and_then(|wrong| {
             self.counts.wrong += 1;
-            self.judge(&program, number, wrong)
+            self.judge(program, number, wrong)
         });
-        match (caught, fresh) {
-            (Some(signature), _) => Turn::Caught(signature),
-            (None, true) if ran.wrong.is_none() => {
-                self.corpus.push(program);
-                Turn::Kept
-            }
-            (None, _) => Turn::Same,
+        (caught, fresh && ran.wrong.is_none())
+    }
+
+    /// Notes a panic; its key where it is the first of its kind.
+    fn crashed(&mut self, program: Program, message: String, number: Option<u64>) -> Option<String> {
+        let key = crash::key(&message);
+        if let Some(known) = self.crashes.get_mut(&key) {
+            known.times += 1;
+            return None;
         }
+        let crash = crash::reduced(program, &self.plan.policy, message, number);
+        self.crashes.insert(key.clone(), crash);
+        Some(key)
     }
 
     /// Takes in a program that was caught before.
     pub fn catch_again(&mut self, program: &Program) {
-        if let Some(finding) = examine(program, &self.plan.policy) {
+        let policy = &self.plan.policy;
+        if let Some(message) = crash::of(program, policy) {
+            self.crashed(program.clone(), message, None);
+        } else if let Some(finding) = examine(program, policy) {
             let known = known::of(&self.plan.policy_name, &finding);
             let caught = Catch { finding, program: None, times: 0, known };
             self.caught.entry(caught.finding.signature).or_insert(caught);
@@ -155,11 +191,11 @@ impl Hunt {
 
     fn program(&self, dice: &mut Seeded) -> Program {
         let settings = &self.plan.settings;
-        let pick = |dice: &mut Seeded| self.corpus.get(dice.below(self.corpus.len() as u32) as usize);
+        let pick = |dice: &mut dyn Dice| dice.below(self.corpus.len() as u32) as usize;
         if dice.percent(50)
-            && let (Some(one), Some(other)) = (pick(dice), pick(dice))
+            && let Some(one) = self.corpus.get(pick(dice))
         {
-            return mutate::mutated(one, other, dice, settings);
+            return mutate::mutated(one, |dice| &self.corpus[pick(dice)], dice, settings);
         }
         generate::program(dice, settings)
     }
@@ -204,6 +240,12 @@ impl Hunt {
         self.hits.merge(&other.hits);
         self.corpus.extend(other.corpus);
         self.unexplained.extend(other.unexplained);
+        for (key, crash) in other.crashes {
+            match self.crashes.get_mut(&key) {
+                Some(known) => known.times += crash.times,
+                None => drop(self.crashes.insert(key, crash)),
+            }
+        }
         let (mine, theirs) = (&mut self.counts, other.counts);
         mine.programs += theirs.programs;
         mine.operations += theirs.operations;

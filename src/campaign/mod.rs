@@ -4,6 +4,7 @@ pub mod bank;
 pub mod bodies;
 pub mod claims;
 pub mod cover;
+pub mod crash;
 pub mod encode;
 pub mod exec;
 pub mod finding;

@@ -2,6 +2,8 @@
 //!
 //! Every change is a list of statements, said again through a sketch: what no longer fits is renamed, made to fit, or left out.
 
+use std::borrow::Borrow;
+
 use crate::generate::rows::ROWS;
 use crate::generate::sketch::Sketch;
 use crate::generate::{Dice, Manner, Renames, Settings, admit};
@@ -10,77 +12,83 @@ use crate::ir::{Area, Instr, Op, Program, Prot, Speed, UffdMode};
 /// Changes at most to one program.
 const CHANGES_MAX: u32 = 3;
 
-/// A program near another, or between two: the same for the same choices.
-pub fn mutated(program: &Program, other: &Program, dice: &mut dyn Dice, settings: &Settings) -> Program {
-    let mut near = match dice.percent(20) {
-        true => spliced(program, other, dice, settings),
-        false => program.clone(),
-    };
+/// A program near another, or between two: the same for the same choices. `other` is asked for where it is needed.
+pub fn mutated<O: Borrow<Program>>(
+    program: &Program,
+    other: impl FnOnce(&mut dyn Dice) -> O,
+    dice: &mut dyn Dice,
+    settings: &Settings,
+) -> Program {
+    let spliced = dice.percent(20).then(|| other(dice));
+    let of = [program, spliced.as_ref().map_or(program, Borrow::borrow)];
+    let mut lines = Vec::with_capacity(program.code.len() + CHANGES_MAX as usize + 1);
+    if spliced.is_some() {
+        // The beginning of one program and the end of another, cut between statements; names of the second become new.
+        let cut = dice.below(of[0].code.len() as u32 + 1) as usize;
+        let from = dice.below(of[1].code.len() as u32 + 1) as usize;
+        lines.extend(of[0].code[..cut].iter().map(|instr| Line::Said(0, *instr)));
+        lines.extend(of[1].code[from..].iter().map(|instr| Line::Said(1, *instr)));
+    } else {
+        lines.extend(program.code.iter().map(|instr| Line::Said(0, *instr)));
+    }
     for _ in 0..=dice.below(CHANGES_MAX) {
-        near = changed(&near, dice, settings);
-    }
-    near
-}
-
-/// The beginning of one program and the end of another, cut between statements; names of the second become new.
-fn spliced(head: &Program, tail: &Program, dice: &mut dyn Dice, settings: &Settings) -> Program {
-    let cut = dice.below(head.code.len() as u32 + 1) as usize;
-    let from = dice.below(tail.code.len() as u32 + 1) as usize;
-    let mut sketch = Sketch::new(settings.limits, settings.wild_percent);
-    said(&mut sketch, head, &head.code[..cut], Manner::Loosely, settings);
-    said(&mut sketch, tail, &tail.code[from..], Manner::Loosely, settings);
-    sketch.finish()
-}
-
-fn said(sketch: &mut Sketch, from: &Program, code: &[Instr], manner: Manner, settings: &Settings) {
-    let mut renames = Renames::of(from, manner);
-    for instr in code {
-        if sketch.program().code.len() < settings.statements {
-            admit(sketch, &mut renames, from, instr, settings.modelled);
-        }
-    }
-}
-
-/// One change.
-fn changed(program: &Program, dice: &mut dyn Dice, settings: &Settings) -> Program {
-    let mut code = program.code.clone();
-    let at = dice.below(code.len() as u32) as usize;
-    let mut draw = false;
-    match dice.below(8) {
-        0..=2 => draw = true,
-        3 if !code.is_empty() => drop(code.remove(at)),
-        4 if !code.is_empty() => {
-            let moved = code.remove(at);
-            code.insert(dice.below(code.len() as u32 + 1) as usize, moved);
-        }
-        5 if !code.is_empty() => code.insert(dice.below(code.len() as u32) as usize, code[at]),
-        6 if !code.is_empty() => retarget(program, &mut code[at], dice),
-        _ if !code.is_empty() => turn(&mut code[at], dice),
-        _ => draw = true,
+        change(&mut lines, of, dice);
     }
     let mut sketch = Sketch::new(settings.limits, settings.wild_percent);
-    let mut renames = Renames::of(program, Manner::Loosely);
-    for (pc, instr) in code.iter().enumerate() {
-        if draw && pc == at {
-            drawn(&mut sketch, dice, settings);
+    let mut renames = [0, 1].map(|which: usize| Renames::of(of[which], Manner::Loosely));
+    for line in &lines {
+        if sketch.program().code.len() == settings.statements {
+            break;
         }
-        if sketch.program().code.len() < settings.statements {
-            admit(&mut sketch, &mut renames, program, instr, settings.modelled);
+        match line {
+            Line::Said(which, instr) => {
+                admit(&mut sketch, &mut renames[*which], of[*which], instr, settings.modelled);
+            }
+            Line::Drawn => drawn(&mut sketch, dice, settings),
         }
     }
-    if code.is_empty() {
+    if sketch.program().code.is_empty() {
         drawn(&mut sketch, dice, settings);
     }
     sketch.finish()
 }
 
-/// One statement that was not there, where there is room for it.
+/// A line of a program that is made of others.
+#[derive(Clone, Copy)]
+enum Line {
+    /// A statement of the first or the second of two programs.
+    Said(usize, Instr),
+    /// A statement that is still to be drawn.
+    Drawn,
+}
+
+/// One change.
+fn change(lines: &mut Vec<Line>, of: [&Program; 2], dice: &mut dyn Dice) {
+    let at = dice.below(lines.len() as u32) as usize;
+    match dice.below(8) {
+        0..=2 => lines.insert(at, Line::Drawn),
+        3 if !lines.is_empty() => drop(lines.remove(at)),
+        4 if !lines.is_empty() => {
+            let moved = lines.remove(at);
+            lines.insert(dice.below(lines.len() as u32 + 1) as usize, moved);
+        }
+        5 if !lines.is_empty() => lines.insert(dice.below(lines.len() as u32) as usize, lines[at]),
+        way => match lines.get_mut(at) {
+            Some(Line::Said(which, instr)) if way == 6 => retarget(of[*which], instr, dice),
+            Some(Line::Said(_, instr)) => turn(instr, dice),
+            Some(Line::Drawn) => {}
+            None => lines.push(Line::Drawn),
+        },
+    }
+}
+
+/// One statement that was not there.
 fn drawn(sketch: &mut Sketch, dice: &mut dyn Dice, settings: &Settings) {
+    let offers = sketch.offers();
     for _ in 0..8 {
         let row = &ROWS[dice.below(ROWS.len() as u32) as usize];
-        let wanted = (row.possible)(sketch) && !settings.without.contains(&row.verb);
-        let room = sketch.program().code.len() < settings.statements;
-        if wanted && room && sketch.attempt(|sketch| (row.make)(sketch, dice), settings.modelled) {
+        let wanted = offers.contains(row.needs) && !settings.without.contains(&row.verb);
+        if wanted && sketch.attempt(|sketch| (row.make)(sketch, dice), settings.modelled) {
             return;
         }
     }

@@ -94,6 +94,21 @@ fn same(program: &Program, policy: &Policy, signature: &Signature) -> Option<Fin
     examine(program, policy).filter(|found| found.signature == *signature)
 }
 
+/// Leaves out statements as long as `shows` holds, until none can go.
+pub fn cut_while(mut program: Program, shows: impl Fn(&Program) -> bool) -> Program {
+    let mut at = program.code.len();
+    while 0 < at {
+        at -= 1;
+        let kept: Vec<Instr> = program.code.iter().enumerate().filter(|(pc, _)| *pc != at).map(|(_, instr)| *instr).collect();
+        let less = again(&program, kept);
+        if less.code.len() < program.code.len() && shows(&less) {
+            program = less;
+            at = program.code.len();
+        }
+    }
+    program
+}
+
 fn again(program: &Program, code: impl IntoIterator<Item = Instr>) -> Program {
     generate::again(program, code, &generate::whole(is_modelled), Manner::Exactly)
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use super::reduce;
 use crate::generate::sketch::{Made, Sketch};
-use crate::generate::{self, Limits, Manner, Seeded, Settings};
-use crate::ir::{Actor, Advice, Area, Backing, Instr, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode};
+use crate::generate::{self, Limits, Seeded, Settings};
+use crate::ir::{Actor, Advice, Area, Backing, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode};
 use crate::lower::is_modelled;
 use crate::observe::Seen;
 use crate::policy::Policy;
@@ -112,28 +113,13 @@ fn drawn(one: &Policy, other: &Policy, mut found: Smallest, programs_max: u64, s
         let program = generate::program(&mut Seeded::of(1, nth), &settings);
         found.tried += 1;
         if part(&program, one, other).is_some() {
-            let small = cut(program, |program| part(program, one, other).is_some());
+            let small = reduce::cut_while(program, |program| part(program, one, other).is_some());
             let pc = part(&small, one, other).unwrap_or_default();
             found.parts = Some((small, pc));
             return found;
         }
     }
     found
-}
-
-/// Leaves out statements as long as `shows` holds.
-fn cut(mut program: Program, shows: impl Fn(&Program) -> bool) -> Program {
-    let mut at = program.code.len();
-    while 0 < at {
-        at -= 1;
-        let kept: Vec<Instr> = program.code.iter().enumerate().filter(|(pc, _)| *pc != at).map(|(_, instr)| *instr).collect();
-        let less = generate::again(&program, kept, &generate::whole(is_modelled), Manner::Exactly);
-        if less.code.len() < program.code.len() && shows(&less) {
-            program = less;
-            at = program.code.len();
-        }
-    }
-    program
 }
 
 type Make = Box<dyn FnOnce(&mut Sketch) -> Option<Made>>;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::crash::Crash;
 use super::finding::Finding;
 use super::hunt::{Catch, Plan};
 use crate::check::report::Verdict;
@@ -21,6 +22,14 @@ pub fn caught(plan: &Plan, caught: &Catch) -> String {
     };
     let known = caught.known.map_or(String::new(), |known| format!("# known: {known}\n"));
     format!("# {from}\n{known}{}", finding(&caught.finding, &plan.policy_name))
+}
+
+/// A panic, as a scenario that causes it.
+pub fn crash(plan: &Plan, crash: &Crash) -> String {
+    let first = crash.message.lines().next().unwrap_or_default();
+    let from = crash.number.map_or(String::new(), |number| format!(" --seed {} as program {number}", plan.seed));
+    let program = printer::program(&crash.program);
+    format!("# found by `cowl fuzz --policy {}{from}`\n# panic: {first}\n{program}", plan.policy_name)
 }
 
 /// A finding under a policy: header, lines, and an expectation for each built-in policy that is as it is today.

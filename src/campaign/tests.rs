@@ -27,6 +27,7 @@ fn first_news(hunt: &mut Hunt, programs: u64) -> Option<Finding> {
             let caught = &hunt.caught[&signature];
             caught.known.is_none().then(|| caught.finding.clone())
         }
+        Turn::Crashed(key) => panic!("{key}"),
         Turn::Same | Turn::Kept => None,
     })
 }
@@ -116,7 +117,7 @@ fn what_mutation_makes_is_what_its_print_says() {
     let mut dice = Seeded::new(11);
     let mut pool: Vec<Program> = (0..40).map(|nth| program(&mut Seeded::of(9, nth), &settings)).collect();
     for at in 0..800 {
-        let near = mutate::mutated(&pool[at % 40], &pool[(at * 7) % 40], &mut dice, &settings);
+        let near = mutate::mutated(&pool[at % 40], |_| &pool[(at * 7) % 40], &mut dice, &settings);
         assert!(near.code.len() <= settings.statements && near.exceeds::<crate::types::Small>().is_none());
         // A scenario is one only where some process does something.
         if near.tasks.iter().any(|task| task.proc().is_some()) {
@@ -149,4 +150,27 @@ fn ksmd_gives_back_the_lock_that_it_took_where_both_sides_map_one_page() {
         let ran = exec::run(&program, &named.policy, Look::Steps, &mut ());
         assert!(!ran.cut_short && ran.operations == 7, "{}: {ran:?}", named.name);
     }
+}
+
+#[test]
+fn a_panic_of_the_engine_is_a_finding_and_the_campaign_goes_on() {
+    let mut hunt = hunt("linux-7.3", named("latest"), 1);
+    let mut broken = lowered("scenario s { p: mmap m 1 page ; p: write m 1 ; kernel: drain ; p: read m }");
+    // No process says this, and lowering would have refused it.
+    broken.code[3].task = crate::types::TaskId(1);
+    broken.code[3].op = Op::ClearRefs;
+    let Turn::Crashed(key) = hunt.take(broken.clone(), 7) else { panic!("no panic was caught") };
+    assert!(key.starts_with("cowl bug: a process's path") && hunt.crashes[&key].number == Some(7), "{key}");
+    assert_eq!(hunt.take(broken, 8), Turn::Same);
+    assert_eq!(hunt.crashes[&key].times, 2);
+    let programs = hunt.counts.programs;
+    assert!((0..50).all(|_| !matches!(hunt.turn(), Turn::Crashed(_))));
+    assert_eq!(hunt.counts.programs, programs + 50);
+}
+
+#[test]
+fn panics_are_told_apart_by_what_they_say_numbers_apart() {
+    let key = super::crash::key;
+    assert_eq!(key("index 12 of 4\nmore"), key("index 3 of 2048"));
+    assert_ne!(key("index 12 of 4"), key("a count fell below zero"));
 }

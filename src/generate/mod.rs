@@ -17,7 +17,7 @@ pub use dice::{Dice, Seeded};
 
 use crate::ir::{Op, Program, Verb};
 use crate::types::{Size, Small};
-use rows::ROWS;
+use rows::{ROWS, Row};
 use sketch::Sketch;
 
 /// How many statements a program has at most, unless a caller says otherwise.
@@ -106,23 +106,22 @@ pub fn program(dice: &mut dyn Dice, settings: &Settings) -> Program {
 }
 
 /// The rows that a program may use: each with its chance, so that programs differ in what cannot happen in them.
-fn subset(dice: &mut dyn Dice, settings: &Settings) -> Vec<bool> {
+fn subset(dice: &mut dyn Dice, settings: &Settings) -> Vec<&'static Row> {
     let always = |verb| matches!(verb, Verb::Mmap | Verb::Write | Verb::Read | Verb::Fork);
-    let chosen = |row: &rows::Row| {
+    let chosen = |row: &&Row| {
         let lucky = dice.percent(settings.swarm_percent);
         (always(row.verb) || lucky) && !settings.without.contains(&row.verb)
     };
-    ROWS.iter().map(chosen).collect()
+    ROWS.iter().filter(chosen).collect()
 }
 
 /// Adds one statement; says whether it could.
-fn statement(sketch: &mut Sketch, dice: &mut dyn Dice, settings: &Settings, subset: &[bool], left: usize) -> bool {
-    let mut weights = [0; ROWS.len()];
-    for ((row, on), weight) in ROWS.iter().zip(subset).zip(&mut weights) {
-        *weight = if *on && (row.possible)(sketch) { row.weight(left) } else { 0 };
-    }
-    let mut at = dice.below(weights.iter().sum());
-    for (row, weight) in ROWS.iter().zip(weights) {
+fn statement(sketch: &mut Sketch, dice: &mut dyn Dice, settings: &Settings, subset: &[&Row], left: usize) -> bool {
+    let offers = sketch.offers();
+    let weight = |row: &Row| if offers.contains(row.needs) { row.weight(left) } else { 0 };
+    let mut at = dice.below(subset.iter().map(|row| weight(row)).sum());
+    for row in subset {
+        let weight = weight(row);
         if at < weight {
             return sketch.attempt(|sketch| (row.make)(sketch, dice), settings.modelled);
         }

@@ -4,15 +4,15 @@
 //! what it makes as long as it cannot.
 
 use super::Dice;
-use super::sketch::{Made, Sketch};
+use super::sketch::{Made, Offers, Sketch};
 use crate::ir::{Actor, Advice, Area, Backing, Ending, MemKind, Op, Prot, Sharing, Speed, UffdMode, Verb};
 use crate::types::{Failure, ProcId};
 
 /// A verb that can be drawn.
 pub struct Row {
     pub verb: Verb,
-    /// Whether there is anything to say it about.
-    pub possible: fn(&Sketch) -> bool,
+    /// What has to be there to say it about.
+    pub needs: Offers,
     /// Makes a statement; `None` where the choices made led nowhere.
     pub make: fn(&mut Sketch, &mut dyn Dice) -> Option<Made>,
     /// How often, against the other rows.
@@ -33,88 +33,54 @@ impl Row {
 
 /// Every row, in the order of [`crate::ir::OPS`].
 pub const ROWS: &[Row] = &[
-    Row { verb: Verb::Mmap, possible: Sketch::has_free_page, make: mmap, weight: 30, last: 2 },
-    Row { verb: Verb::Munmap, possible: Sketch::has_memory, make: munmap, weight: 8, last: 4 },
-    Row { verb: Verb::Mremap, possible: Sketch::has_memory, make: mremap, weight: 6, last: 2 },
-    Row { verb: Verb::Mprotect, possible: Sketch::has_memory, make: mprotect, weight: 14, last: 6 },
-    Row { verb: Verb::Name, possible: Sketch::has_memory, make: name, weight: 1, last: 0 },
-    Row { verb: Verb::Madvise, possible: Sketch::has_memory, make: madvise, weight: 14, last: 4 },
-    Row { verb: Verb::Write, possible: Sketch::has_memory, make: write, weight: 60, last: 50 },
-    Row { verb: Verb::Read, possible: Sketch::has_memory, make: read, weight: 20, last: 60 },
-    Row { verb: Verb::Fork, possible: Sketch::has_free_proc, make: fork, weight: 25, last: 2 },
-    Row { verb: Verb::Exit, possible: has_child, make: exit, weight: 7, last: 2 },
-    Row { verb: Verb::Wait, possible: has_exited_child, make: wait, weight: 20, last: 4 },
-    Row { verb: Verb::ClearRefs, possible: Sketch::has_memory, make: clear_refs, weight: 8, last: 4 },
-    Row { verb: Verb::SoftDirty, possible: Sketch::has_memory, make: soft_dirty, weight: 6, last: 12 },
-    Row { verb: Verb::Poke, possible: Sketch::has_memory, make: poke, weight: 6, last: 6 },
-    Row { verb: Verb::PeekMem, possible: Sketch::has_memory, make: peek_mem, weight: 4, last: 6 },
-    Row { verb: Verb::ProcessVmWritev, possible: Sketch::has_memory, make: process_vm_writev, weight: 4, last: 4 },
-    Row { verb: Verb::ProcessVmReadv, possible: Sketch::has_memory, make: process_vm_readv, weight: 4, last: 4 },
-    Row { verb: Verb::DirectRead, possible: Sketch::has_memory, make: direct_read, weight: 4, last: 4 },
-    Row { verb: Verb::DirectWrite, possible: Sketch::has_memory, make: direct_write, weight: 4, last: 4 },
-    Row { verb: Verb::Vmsplice, possible: Sketch::has_free_ref, make: vmsplice, weight: 14, last: 2 },
-    Row { verb: Verb::Get, possible: Sketch::has_free_ref, make: get, weight: 10, last: 2 },
-    Row { verb: Verb::Put, possible: has_get, make: put, weight: 3, last: 2 },
-    Row { verb: Verb::Pin, possible: Sketch::has_free_ref, make: pin, weight: 25, last: 4 },
-    Row { verb: Verb::Unpin, possible: has_pin, make: unpin, weight: 5, last: 4 },
-    Row { verb: Verb::UffdRegister, possible: Sketch::has_memory, make: uffd_register, weight: 10, last: 1 },
-    Row { verb: Verb::UffdWp, possible: has_registered, make: uffd_wp, weight: 30, last: 4 },
-    Row { verb: Verb::UffdUnwp, possible: has_registered, make: uffd_unwp, weight: 20, last: 8 },
-    Row { verb: Verb::UffdCopy, possible: has_registered, make: uffd_copy, weight: 8, last: 4 },
-    Row { verb: Verb::UffdZeropage, possible: has_registered, make: uffd_zeropage, weight: 4, last: 2 },
-    Row { verb: Verb::UffdContinue, possible: has_registered, make: uffd_continue, weight: 4, last: 2 },
-    Row { verb: Verb::UffdMove, possible: Sketch::has_memory, make: uffd_move, weight: 6, last: 2 },
-    Row { verb: Verb::Peek, possible: has_any, make: peek, weight: 10, last: 60 },
-    Row { verb: Verb::Dma, possible: has_writing, make: dma, weight: 20, last: 10 },
-    Row { verb: Verb::Pageout, possible: Sketch::has_memory, make: pageout, weight: 10, last: 3 },
-    Row { verb: Verb::Swapin, possible: Sketch::has_memory, make: swapin, weight: 5, last: 2 },
-    Row { verb: Verb::Swapoff, possible: Sketch::has_memory, make: swapoff, weight: 1, last: 1 },
-    Row { verb: Verb::Migrate, possible: Sketch::has_memory, make: migrate, weight: 6, last: 2 },
-    Row { verb: Verb::KsmMerge, possible: Sketch::has_memory, make: ksm_merge, weight: 8, last: 2 },
-    Row { verb: Verb::KsmUnmerge, possible: Sketch::has_memory, make: ksm_unmerge, weight: 3, last: 1 },
-    Row { verb: Verb::SplitPmd, possible: Sketch::has_memory, make: split_pmd, weight: 5, last: 1 },
-    Row { verb: Verb::SplitFolio, possible: Sketch::has_memory, make: split_folio, weight: 5, last: 1 },
-    Row { verb: Verb::Collapse, possible: Sketch::has_memory, make: collapse, weight: 3, last: 1 },
-    Row { verb: Verb::NumaHint, possible: Sketch::has_memory, make: numa_hint, weight: 4, last: 1 },
-    Row { verb: Verb::Hold, possible: Sketch::has_free_ref, make: hold, weight: 4, last: 1 },
-    Row { verb: Verb::Drop, possible: has_hold, make: drop_hold, weight: 3, last: 1 },
-    Row { verb: Verb::LruAdd, possible: Sketch::has_memory, make: lru_add, weight: 3, last: 1 },
-    Row { verb: Verb::Drain, possible: Sketch::has_memory, make: drain, weight: 2, last: 1 },
+    Row { verb: Verb::Mmap, needs: Offers::FREE_PAGE, make: mmap, weight: 30, last: 2 },
+    Row { verb: Verb::Munmap, needs: Offers::MEMORY, make: munmap, weight: 8, last: 4 },
+    Row { verb: Verb::Mremap, needs: Offers::MEMORY, make: mremap, weight: 6, last: 2 },
+    Row { verb: Verb::Mprotect, needs: Offers::MEMORY, make: mprotect, weight: 14, last: 6 },
+    Row { verb: Verb::Name, needs: Offers::MEMORY, make: name, weight: 1, last: 0 },
+    Row { verb: Verb::Madvise, needs: Offers::MEMORY, make: madvise, weight: 14, last: 4 },
+    Row { verb: Verb::Write, needs: Offers::MEMORY, make: write, weight: 60, last: 50 },
+    Row { verb: Verb::Read, needs: Offers::MEMORY, make: read, weight: 20, last: 60 },
+    Row { verb: Verb::Fork, needs: Offers::FREE_PROC, make: fork, weight: 25, last: 2 },
+    Row { verb: Verb::Exit, needs: Offers::CHILD, make: exit, weight: 7, last: 2 },
+    Row { verb: Verb::Wait, needs: Offers::EXITED_CHILD, make: wait, weight: 20, last: 4 },
+    Row { verb: Verb::ClearRefs, needs: Offers::MEMORY, make: clear_refs, weight: 8, last: 4 },
+    Row { verb: Verb::SoftDirty, needs: Offers::MEMORY, make: soft_dirty, weight: 6, last: 12 },
+    Row { verb: Verb::Poke, needs: Offers::MEMORY, make: poke, weight: 6, last: 6 },
+    Row { verb: Verb::PeekMem, needs: Offers::MEMORY, make: peek_mem, weight: 4, last: 6 },
+    Row { verb: Verb::ProcessVmWritev, needs: Offers::MEMORY, make: process_vm_writev, weight: 4, last: 4 },
+    Row { verb: Verb::ProcessVmReadv, needs: Offers::MEMORY, make: process_vm_readv, weight: 4, last: 4 },
+    Row { verb: Verb::DirectRead, needs: Offers::MEMORY, make: direct_read, weight: 4, last: 4 },
+    Row { verb: Verb::DirectWrite, needs: Offers::MEMORY, make: direct_write, weight: 4, last: 4 },
+    Row { verb: Verb::Vmsplice, needs: Offers::FREE_REF, make: vmsplice, weight: 14, last: 2 },
+    Row { verb: Verb::Get, needs: Offers::FREE_REF, make: get, weight: 10, last: 2 },
+    Row { verb: Verb::Put, needs: Offers::GET, make: put, weight: 3, last: 2 },
+    Row { verb: Verb::Pin, needs: Offers::FREE_REF, make: pin, weight: 25, last: 4 },
+    Row { verb: Verb::Unpin, needs: Offers::PIN, make: unpin, weight: 5, last: 4 },
+    Row { verb: Verb::UffdRegister, needs: Offers::MEMORY, make: uffd_register, weight: 10, last: 1 },
+    Row { verb: Verb::UffdWp, needs: Offers::REGISTERED, make: uffd_wp, weight: 30, last: 4 },
+    Row { verb: Verb::UffdUnwp, needs: Offers::REGISTERED, make: uffd_unwp, weight: 20, last: 8 },
+    Row { verb: Verb::UffdCopy, needs: Offers::REGISTERED, make: uffd_copy, weight: 8, last: 4 },
+    Row { verb: Verb::UffdZeropage, needs: Offers::REGISTERED, make: uffd_zeropage, weight: 4, last: 2 },
+    Row { verb: Verb::UffdContinue, needs: Offers::REGISTERED, make: uffd_continue, weight: 4, last: 2 },
+    Row { verb: Verb::UffdMove, needs: Offers::MEMORY, make: uffd_move, weight: 6, last: 2 },
+    Row { verb: Verb::Peek, needs: Offers::REFERENCE, make: peek, weight: 10, last: 60 },
+    Row { verb: Verb::Dma, needs: Offers::WRITING, make: dma, weight: 20, last: 10 },
+    Row { verb: Verb::Pageout, needs: Offers::MEMORY, make: pageout, weight: 10, last: 3 },
+    Row { verb: Verb::Swapin, needs: Offers::MEMORY, make: swapin, weight: 5, last: 2 },
+    Row { verb: Verb::Swapoff, needs: Offers::MEMORY, make: swapoff, weight: 1, last: 1 },
+    Row { verb: Verb::Migrate, needs: Offers::MEMORY, make: migrate, weight: 6, last: 2 },
+    Row { verb: Verb::KsmMerge, needs: Offers::MEMORY, make: ksm_merge, weight: 8, last: 2 },
+    Row { verb: Verb::KsmUnmerge, needs: Offers::MEMORY, make: ksm_unmerge, weight: 3, last: 1 },
+    Row { verb: Verb::SplitPmd, needs: Offers::MEMORY, make: split_pmd, weight: 5, last: 1 },
+    Row { verb: Verb::SplitFolio, needs: Offers::MEMORY, make: split_folio, weight: 5, last: 1 },
+    Row { verb: Verb::Collapse, needs: Offers::MEMORY, make: collapse, weight: 3, last: 1 },
+    Row { verb: Verb::NumaHint, needs: Offers::MEMORY, make: numa_hint, weight: 4, last: 1 },
+    Row { verb: Verb::Hold, needs: Offers::FREE_REF, make: hold, weight: 4, last: 1 },
+    Row { verb: Verb::Drop, needs: Offers::HOLD, make: drop_hold, weight: 3, last: 1 },
+    Row { verb: Verb::LruAdd, needs: Offers::MEMORY, make: lru_add, weight: 3, last: 1 },
+    Row { verb: Verb::Drain, needs: Offers::MEMORY, make: drain, weight: 2, last: 1 },
 ];
-
-// When.
-
-fn has_child(sketch: &Sketch) -> bool {
-    1 < sketch.living().count()
-}
-
-fn has_exited_child(sketch: &Sketch) -> bool {
-    sketch.procs.iter().any(|proc| proc.exited && !proc.waited && proc.parent.is_some())
-}
-
-fn has_registered(sketch: &Sketch) -> bool {
-    sketch.living().any(|proc| sketch.procs[proc.idx()].pages.iter().any(|page| page.registered && !page.unmapped))
-}
-
-fn has_any(sketch: &Sketch) -> bool {
-    sketch.has_open(|_| true)
-}
-
-fn has_writing(sketch: &Sketch) -> bool {
-    sketch.has_open(|held| held.write)
-}
-
-fn has_get(sketch: &Sketch) -> bool {
-    sketch.has_open(|held| matches!(held.by, Verb::Vmsplice | Verb::Get))
-}
-
-fn has_pin(sketch: &Sketch) -> bool {
-    sketch.has_open(|held| held.by == Verb::Pin)
-}
-
-fn has_hold(sketch: &Sketch) -> bool {
-    sketch.has_open(|held| held.by == Verb::Hold)
-}
 
 // How. Memory first.
 

@@ -1,5 +1,7 @@
 //! What a generator knows of the program so far: who lives, what is mapped, what is held. A light picture, not the engine's.
 
+use bitflags::bitflags;
+
 use super::{Dice, Limits};
 use crate::ir::{
     Actor, Area, Backing, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing, UffdMode, Verb,
@@ -12,6 +14,9 @@ const PROCS: &[&str] = &["p", "c", "d", "e", "g", "h", "i", "j", "k", "l", "n", 
 
 /// Byte offsets of the words that programs tell apart, in the order they come.
 const OFFSETS: &[u16] = &[8, 512, 4088, 16, 1024, 2048, 3072];
+
+/// Entries for which tables have room from the start: most programs need no more, and growing costs more than drawing.
+const ROOM: usize = 6;
 
 /// A process.
 #[derive(Clone, Hash, Debug, Default)]
@@ -60,6 +65,34 @@ impl Held {
     }
 }
 
+bitflags! {
+    /// What a sketch has that statements can be about.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Offers: u16 {
+        /// Some living process has memory.
+        const MEMORY = 1;
+        /// One more page fits into some address space.
+        const FREE_PAGE = 1 << 1;
+        /// One more process fits.
+        const FREE_PROC = 1 << 2;
+        /// Somebody lives who was forked, or whose child lives.
+        const CHILD = 1 << 3;
+        /// Somebody was forked, has ended and was not waited for.
+        const EXITED_CHILD = 1 << 4;
+        /// One more reference fits, and there is memory to take it of.
+        const FREE_REF = 1 << 5;
+        /// A reference is held.
+        const REFERENCE = 1 << 6;
+        /// A reference that a device may store through.
+        const WRITING = 1 << 7;
+        const GET = 1 << 8;
+        const PIN = 1 << 9;
+        const HOLD = 1 << 10;
+        /// Memory is registered with userfaultfd.
+        const REGISTERED = 1 << 11;
+    }
+}
+
 /// A statement that a row has made.
 #[derive(Clone, Copy, Debug)]
 pub struct Made {
@@ -92,9 +125,13 @@ impl Sketch {
     pub fn new(limits: Limits, wild_percent: u32) -> Self {
         let program = Program {
             procs: vec![PROCS[0].to_owned()],
-            values: vec![Value::number(0)],
+            tasks: Vec::with_capacity(ROOM),
+            mems: Vec::with_capacity(ROOM),
+            refs: Vec::with_capacity(ROOM),
+            values: roomy(Value::number(0)),
             words: vec![0],
             pmd_order: PMD_ORDER,
+            code: Vec::with_capacity(super::STATEMENTS),
             ..Program::default()
         };
         let limits = Limits { procs: limits.procs.min(PROCS.len()), ..limits };
@@ -276,9 +313,36 @@ impl Sketch {
         self.living().nth(nth as usize)
     }
 
-    /// Whether some living process has memory.
-    pub fn has_memory(&self) -> bool {
-        self.living().any(|proc| !self.procs[proc.idx()].mems.is_empty())
+    /// What there is to say something about.
+    pub fn offers(&self) -> Offers {
+        let mut offers = Offers::empty();
+        let mut alive = 0;
+        for proc in &self.procs {
+            match proc.exited {
+                true if !proc.waited && proc.parent.is_some() => offers |= Offers::EXITED_CHILD,
+                true => {}
+                false => {
+                    alive += 1;
+                    offers.set(Offers::MEMORY, offers.contains(Offers::MEMORY) || !proc.mems.is_empty());
+                    offers.set(Offers::FREE_PAGE, offers.contains(Offers::FREE_PAGE) || proc.pages.len() < self.limits.pages);
+                    let registered = proc.pages.iter().any(|page| page.registered && !page.unmapped);
+                    offers.set(Offers::REGISTERED, offers.contains(Offers::REGISTERED) || registered);
+                }
+            }
+        }
+        offers.set(Offers::CHILD, 1 < alive);
+        offers.set(Offers::FREE_PROC, self.has_free_proc());
+        let room = self.refs.len() < self.limits.refs && self.program.held_pages() < self.limits.held;
+        offers.set(Offers::FREE_REF, room && offers.contains(Offers::MEMORY));
+        for held in self.refs.iter().filter(|held| held.open) {
+            offers |= Offers::REFERENCE | if held.write { Offers::WRITING } else { Offers::empty() };
+            offers |= match held.released_by() {
+                Verb::Unpin => Offers::PIN,
+                Verb::Drop => Offers::HOLD,
+                _ => Offers::GET,
+            };
+        }
+        offers
     }
 
     /// Who acts for a process: its first thread, or the second while the first sleeps.
@@ -294,24 +358,9 @@ impl Sketch {
         }
     }
 
-    /// Whether a reference is there that `test` likes.
-    pub fn has_open(&self, test: impl Fn(&Held) -> bool) -> bool {
-        self.refs.iter().any(|held| held.open && test(held))
-    }
-
-    /// Whether one more reference fits.
-    pub fn has_free_ref(&self) -> bool {
-        self.refs.len() < self.limits.refs && self.program.held_pages() < self.limits.held && self.has_memory()
-    }
-
     /// Whether one more process fits.
     pub fn has_free_proc(&self) -> bool {
         self.procs.len() < self.limits.procs
-    }
-
-    /// Whether one more page fits into some address space.
-    pub fn has_free_page(&self) -> bool {
-        self.living().any(|proc| self.procs[proc.idx()].pages.len() < self.limits.pages)
     }
 
     // What rows make.
@@ -483,6 +532,13 @@ impl Sketch {
 
     /// The ending of a line that userfaultfd stops.
     pub const STOPPED: Ending = Ending::Event(Event::Wp);
+}
+
+/// A vector that begins with this.
+fn roomy<T>(first: T) -> Vec<T> {
+    let mut vector = Vec::with_capacity(2 * ROOM);
+    vector.push(first);
+    vector
 }
 
 /// `m0`, `m1`, …: names that cannot be anything else.

@@ -137,6 +137,8 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
         }
         hunt
     });
+    // A panic is caught and told in the report; its own message would be told once for each step of its reduction.
+    std::panic::set_hook(Box::new(|_| {}));
     let hunts: Vec<Hunt> = hunts.collect();
     let shared = &shared;
     let done = std::thread::scope(|scope| {
@@ -148,6 +150,7 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
             .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect::<Result<Vec<Hunt>, std::io::Error>>()
     });
+    drop(std::panic::take_hook());
     let mut done = done.map_err(|error| unusable(&args.dir, &error))?.into_iter();
     let Some(mut all) = done.next() else { return Ok(()) };
     done.for_each(|hunt| all.merge(hunt));
@@ -156,7 +159,7 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
     if stop.asked() {
         exit.stopped();
     }
-    if all.news().next().is_some() || !all.unexplained.is_empty() || all.counts.operations == 0 {
+    if all.news().next().is_some() || !all.unexplained.is_empty() || !all.crashes.is_empty() || all.counts.operations == 0 {
         exit.unmet();
     }
     Ok(())
@@ -181,6 +184,7 @@ fn work(shared: &Shared<'_>, job: usize, mut hunt: Hunt) -> Result<Hunt, std::io
                 Turn::Same => {}
                 Turn::Kept => hunt.corpus.last().map_or(Ok(()), |program| shared.store.keep(program))?,
                 Turn::Caught(signature) => shared.store.caught(&hunt.plan, &hunt.caught[&signature])?,
+                Turn::Crashed(key) => shared.store.crashed(&hunt.plan, &key, &hunt.crashes[&key])?,
             }
         }
         if let Ok(mut standing) = shared.standing.lock() {

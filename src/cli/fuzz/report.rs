@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Fuzz;
 use crate::campaign::hunt::{Catch, Hunt};
+use crate::ir::Program;
 use crate::policy::KNOBS;
 
 /// How many rules a campaign reached: knobs of which an answer was asked for.
@@ -57,15 +58,22 @@ pub fn text(args: &Fuzz, hunt: &Hunt) -> String {
             caught.program.map_or("found before".to_owned(), |program| format!("first in program {program}")),
             finding.violation.message
         ));
-        let program = &finding.scenario.program;
-        for instr in &program.code {
-            text.push_str(&format!("    {}\n", crate::printer::statement(program, instr)));
-        }
+        lines(&mut text, &finding.scenario.program);
     }
     if !hunt.unexplained.is_empty() {
         text.push_str(&format!("cowl bug: the judge finds nothing in {} programs that went wrong\n", hunt.unexplained.len()));
     }
-    let news = hunt.news().count();
+    for crash in hunt.crashes.values() {
+        text.push_str(&format!("\na bug of cowl itself, seen {} times: {}\n", crash.times, crash.message));
+        lines(&mut text, &crash.program);
+    }
+    let news = hunt.news().count() + hunt.crashes.len();
     text.push_str(&format!("{news} new kinds of violations; everything is in {}\n", args.dir.display()));
     text
+}
+
+fn lines(text: &mut String, program: &Program) {
+    for instr in &program.code {
+        text.push_str(&format!("    {}\n", crate::printer::statement(program, instr)));
+    }
 }

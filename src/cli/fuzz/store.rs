@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::campaign::crash::Crash;
 use crate::campaign::hunt::{Catch, Hunt, Plan, Shard};
 use crate::campaign::tell;
 use crate::cli::{Exit, Fail, Out, input, report};
@@ -47,6 +48,13 @@ impl Store {
         whole(&folder.join(format!("{name}-{}.cow", &key[..8])), &text)
     }
 
+    /// Keeps a program at which this crate itself gave up.
+    pub fn crashed(&self, plan: &Plan, key: &str, crash: &Crash) -> io::Result<()> {
+        let folder = self.findings.join("panics");
+        fs::create_dir_all(&folder)?;
+        whole(&folder.join(format!("panic-{}.cow", &digest(key)[..8])), &tell::crash(plan, crash))
+    }
+
     /// Says how far a campaign is.
     pub fn progress(&self, hunt: &Hunt) -> io::Result<()> {
         let (plan, counts) = (&hunt.plan, hunt.counts);
@@ -80,8 +88,8 @@ impl Store {
         for program in programs_of(&self.corpus) {
             hunt.seed(program);
         }
-        for program in programs_of(&self.findings).into_iter().chain(programs_of(&self.findings.join("known"))) {
-            hunt.catch_again(&program);
+        for folder in [self.findings.clone(), self.findings.join("known"), self.findings.join("panics")] {
+            programs_of(&folder).iter().for_each(|program| hunt.catch_again(program));
         }
     }
 }
@@ -166,7 +174,7 @@ pub fn merge(into: &Path, from: &[PathBuf], out: &mut Out<'_>, exit: &mut Exit) 
                 kept += 1;
             }
         }
-        for sort in ["findings", "findings/known"] {
+        for sort in ["findings", "findings/known", "findings/panics"] {
             findings += copied(&dir.join(sort), &into.join(sort)).map_err(unusable)?;
         }
     }
