@@ -8,16 +8,11 @@ use crate::printer::listing;
 
 /// Runs the command.
 pub fn check(args: &Check, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
-    let (asked, refused) = input::expand(&args.inputs.files);
     let short = args.format == CheckFormat::Short;
     let mut told = Told::default();
-    for refused in &refused {
-        out.text(&told.refused(refused, short, &out.look))?;
-        exit.bad_input();
-    }
-    for file in asked {
-        let source = match input::read(&file.path) {
-            Ok(text) => input::source(&file.path, text),
+    for text in input::texts(&args.inputs.files) {
+        let source = match text {
+            Ok(text) => text.source,
             Err(refused) => {
                 out.text(&told.refused(&refused, short, &out.look))?;
                 exit.bad_input();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{Exit, Fail, Out, input, policies};
+use super::{Exit, Fail, Out, input, policies, report};
 use crate::campaign::encode::{Case, decode, encode};
 use crate::generate::{self, Manner, whole};
 use crate::ir::{OPS, Program, Slot};
@@ -87,16 +87,12 @@ fn drawn(policy: &Policy) -> String {
 
 fn from_text(files: &[PathBuf], into: &Path, policy: &Policy, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     fs::create_dir_all(into).map_err(|error| unusable(into, &format!("cannot be written: {error}"), "give another folder"))?;
-    let (asked, refused) = input::expand(files);
-    if !refused.is_empty() {
-        exit.bad_input();
-    }
     let (mut written, mut left_out) = (0_u32, 0_u32);
-    for file in &asked {
-        let text = input::read(&file.path).map_err(|refused| Fail::Usage(Box::new(refused.finding)))?;
-        let stem = file.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let (tree, mistakes) = parse(&text);
-        let (lowered, _) = lower(&file.path.display().to_string(), &tree, &mistakes, &mut input::used);
+    for text in input::texts(files) {
+        let Some(text) = report::or_complain(text, false, &out.errors, exit) else { continue };
+        let stem = text.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let (tree, mistakes) = parse(&text.source.text);
+        let (lowered, _) = lower(&text.source.path, &tree, &mistakes, &mut input::used);
         for (at, scenario) in lowered.scenarios.iter().enumerate() {
             match encode(&Case { program: plain(&scenario.program), policy: *policy }) {
                 Some(bytes) => {

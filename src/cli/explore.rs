@@ -113,23 +113,11 @@ fn plans(
     out: &mut Out<'_>,
     exit: &mut Exit,
 ) -> Result<Vec<(FileReport, Plan)>, Fail> {
-    let (asked, refused) = input::expand(paths);
-    for refused in &refused {
-        report::complain(&report::refused(refused, false, &out.errors));
-        exit.bad_input();
-    }
     let mut told = Told::default();
     let (mut files, mut plans) = (Vec::new(), Vec::new());
-    for file in &asked {
-        let text = match input::read(&file.path) {
-            Ok(text) => text,
-            Err(refused) => {
-                report::complain(&report::refused(&refused, false, &out.errors));
-                exit.bad_input();
-                continue;
-            }
-        };
-        let (report, found) = analysis::plan(input::source(&file.path, text), &mut input::used, options);
+    for text in input::texts(paths) {
+        let Some(text) = report::or_complain(text, false, &out.errors, exit) else { continue };
+        let (report, found) = analysis::plan(text.source, &mut input::used, options);
         if !report.findings.is_empty() {
             report::complain(&told.findings(&report, false, &out.errors));
         }

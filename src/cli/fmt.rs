@@ -10,28 +10,16 @@ use crate::analysis;
 
 /// Runs the command.
 pub fn fmt(args: &Fmt, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
-    let (asked, refused) = input::expand(&args.inputs.files);
     let mut told = Told::default();
-    for refused in &refused {
-        report::complain(&report::refused(refused, false, &out.errors));
-        exit.bad_input();
-    }
-    for file in asked {
+    for text in input::texts(&args.inputs.files) {
+        let Some(text) = report::or_complain(text, false, &out.errors, exit) else { continue };
         exit.ran();
-        let text = match input::read(&file.path) {
-            Ok(text) => text,
-            Err(refused) => {
-                report::complain(&report::refused(&refused, false, &out.errors));
-                exit.bad_input();
-                continue;
-            }
-        };
-        match analysis::format(input::source(&file.path, text)) {
+        match analysis::format(text.source) {
             Err(report) => {
                 report::complain(&told.findings(&report, false, &out.errors));
                 exit.bad_input();
             }
-            Ok((before, after)) => one(&file.path, &before, &after, args.check, out, exit)?,
+            Ok((before, after)) => one(&text.path, &before, &after, args.check, out, exit)?,
         }
     }
     Ok(())

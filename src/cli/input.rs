@@ -18,11 +18,12 @@ pub const STDIN: &str = "-";
 const EXTENSION: &str = "cow";
 
 /// A text that was asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     pub path: PathBuf,
     /// It was found in a folder rather than named, so that it need not have scenarios.
     pub found: bool,
+    pub source: Source,
 }
 
 /// Why a path gave no text: where, and what.
@@ -32,13 +33,32 @@ pub struct Refused {
     pub finding: Finding,
 }
 
-/// The files that are meant by `paths`, folders replaced by their `.cow` files in sorted order, each file once.
-pub fn expand(paths: &[PathBuf]) -> (Vec<Asked>, Vec<Refused>) {
-    let mut asked: Vec<Asked> = Vec::new();
+/// The texts that are meant by `paths`, folders replaced by their `.cow` files in sorted order, each file once and read when its turn
+/// comes; first whatever cannot be found.
+pub fn texts(paths: &[PathBuf]) -> impl ExactSizeIterator<Item = Result<Asked, Box<Refused>>> {
+    let (named, refused) = expand(paths);
+    let refused = refused.into_iter().map(|refused| Err(Box::new(refused)));
+    let turns: Vec<Result<Named, Box<Refused>>> = refused.chain(named.into_iter().map(Ok)).collect();
+    turns.into_iter().map(|named| {
+        let Named { path, found } = named?;
+        let source = Source::new(name(&path), read(&path)?);
+        Ok(Asked { path, found, source })
+    })
+}
+
+/// A file that was named, or found in a folder.
+#[derive(PartialEq, Eq, Debug)]
+struct Named {
+    path: PathBuf,
+    found: bool,
+}
+
+fn expand(paths: &[PathBuf]) -> (Vec<Named>, Vec<Refused>) {
+    let mut asked: Vec<Named> = Vec::new();
     let mut refused = Vec::new();
     for path in paths {
         if !path.is_dir() {
-            push_once(&mut asked, Asked { path: path.clone(), found: false });
+            push_once(&mut asked, Named { path: path.clone(), found: false });
             continue;
         }
         let mut found = Vec::new();
@@ -49,13 +69,13 @@ pub fn expand(paths: &[PathBuf]) -> (Vec<Asked>, Vec<Refused>) {
             refused.push(refuse(path, "empty_folder", format!("no `.{EXTENSION}` file in this folder"), help));
         }
         for path in found {
-            push_once(&mut asked, Asked { path, found: true });
+            push_once(&mut asked, Named { path, found: true });
         }
     }
     (asked, refused)
 }
 
-fn push_once(asked: &mut Vec<Asked>, next: Asked) {
+fn push_once(asked: &mut Vec<Named>, next: Named) {
     match asked.iter_mut().find(|other| other.path == next.path) {
         Some(other) => other.found &= next.found,
         None => asked.push(next),
@@ -121,11 +141,6 @@ pub fn name(path: &Path) -> String {
 
 fn refuse(path: &Path, code: &str, message: String, help: impl Into<String>) -> Refused {
     Refused { path: name(path), finding: Finding::error(&format!("cowl::input::{code}"), message, help) }
-}
-
-/// A text under the name that it was asked for by.
-pub fn source(path: &Path, text: String) -> Source {
-    Source::new(name(path), text)
 }
 
 /// What is said of a file that was named and has no scenario.

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::input::Refused;
+use super::Exit;
+use super::input::{Asked, Refused};
 use crate::analysis::FileReport;
 use crate::diag::{Finding, Severity, Source};
 use crate::render::{Look, show, words};
@@ -13,6 +14,15 @@ pub const SHOWN_MAX: usize = 100;
 /// Tells something that is not the result. Where nobody listens, nobody minds.
 pub fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// A text that was asked for; `None` where there is none, which is told and counted in the exit code.
+pub fn or_complain(text: Result<Asked, Box<Refused>>, short: bool, look: &Look, exit: &mut Exit) -> Option<Asked> {
+    text.map_err(|none| {
+        complain(&refused(&none, short, look));
+        exit.bad_input();
+    })
+    .ok()
 }
 
 /// A path that gave no text.

@@ -47,32 +47,24 @@ pub fn files(
     out: &mut Out<'_>,
     exit: &mut Exit,
 ) -> Result<Option<Vec<FileReport>>, Fail> {
-    let (asked, refused) = input::expand(paths);
-    for refused in &refused {
-        report::complain(&report::refused(refused, short, &out.errors));
-        exit.bad_input();
-    }
+    let texts = input::texts(paths);
     let (stop, mut progress) = (Stop::listen(), Progress::new());
     let asked_to_stop = stop.flag();
     let options = &Options { stop: Some(&asked_to_stop), ..*options };
     let mut told = Told::default();
-    let mut files = Vec::with_capacity(asked.len());
-    for (done, file) in asked.iter().enumerate() {
+    let all = texts.len();
+    let mut files = Vec::with_capacity(all);
+    for (done, text) in texts.enumerate() {
         if stop.asked() {
             break;
         }
-        progress.at(done, asked.len(), "files");
-        let source = match input::read(&file.path) {
-            Ok(text) => input::source(&file.path, text),
-            Err(refused) => {
-                progress.clear();
-                report::complain(&report::refused(&refused, short, &out.errors));
-                exit.bad_input();
-                continue;
-            }
-        };
-        let mut report = analysis::run(source, &mut input::used, options);
-        if !file.found && report.declared.is_empty() && !report.failed() {
+        progress.at(done, all, "files");
+        if text.is_err() {
+            progress.clear();
+        }
+        let Some(text) = report::or_complain(text, short, &out.errors, exit) else { continue };
+        let mut report = analysis::run(text.source, &mut input::used, options);
+        if !text.found && report.declared.is_empty() && !report.failed() {
             report.findings.push(input::no_scenario());
         }
         if !short && !report.findings.is_empty() {

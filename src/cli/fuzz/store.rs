@@ -8,6 +8,7 @@ use crate::campaign::crash::Crash;
 use crate::campaign::hunt::{Catch, Hunt, Plan, Shard};
 use crate::campaign::tell;
 use crate::cli::{Exit, Fail, Out, input, report};
+use crate::diag::Source;
 use crate::generate::Settings;
 use crate::ir::Program;
 use crate::lower::{is_modelled, lower};
@@ -122,24 +123,21 @@ fn programs_of(folder: &Path) -> Vec<Program> {
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "cow"));
     paths.sort();
-    paths.iter().filter_map(|path| fs::read_to_string(path).ok()).flat_map(|text| programs(&text)).collect()
+    let read = |path: &PathBuf| fs::read_to_string(path).ok().map(|text| Source::new(input::name(path), text));
+    paths.iter().filter_map(read).flat_map(|source| programs(&source)).collect()
 }
 
-/// The programs of a text without a mistake; none where it has one.
-fn programs(text: &str) -> Vec<Program> {
-    let (file, mistakes) = parse(text);
-    let (lowered, _) = lower("seed", &file, &mistakes, &mut |_, _| Err("no files here".to_owned()));
+/// The programs of a text; none of the scenarios that have a mistake.
+fn programs(source: &Source) -> Vec<Program> {
+    let (file, mistakes) = parse(&source.text);
+    let (lowered, _) = lower(&source.path, &file, &mistakes, &mut input::used);
     lowered.scenarios.into_iter().map(|scenario| scenario.program).collect()
 }
 
 /// What the files and folders named by `--seeds` say; what cannot be read is told.
 pub fn seeds(paths: &[PathBuf], exit: &mut Exit) -> Vec<Program> {
-    let (asked, refused) = input::expand(paths);
-    for refused in &refused {
-        report::complain(&report::refused(refused, true, &Look::default()));
-        exit.bad_input();
-    }
-    asked.iter().filter_map(|file| fs::read_to_string(&file.path).ok()).flat_map(|text| programs(&text)).collect()
+    let texts = input::texts(paths).filter_map(|text| report::or_complain(text, true, &Look::default(), exit));
+    texts.flat_map(|text| programs(&text.source)).collect()
 }
 
 /// `cowl fuzz merge`.
