@@ -119,18 +119,36 @@ fn together(changes: Vec<(String, String)>) -> Vec<(String, String)> {
     told.into_iter().map(named).collect()
 }
 
-/// The words of a text, with what stands for a frame among them as its number plus this: a word of capitals.
-fn frames_later(text: &str, by: u64) -> Vec<Result<u64, &str>> {
-    let is_frame = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase());
-    let number = |word: &str| u64::from(crate::check::letter_number(word)) + by;
-    text.split(' ').map(|word| if is_frame(word) { Ok(number(word)) } else { Err(word) }).collect()
+/// A word of a change: text, or the letters of a frame and what follows them.
+#[derive(PartialEq, Eq)]
+enum Word<'a> {
+    Text(&'a str),
+    Frame(u64, &'a str),
+}
+
+/// The words of a text; of frames those that come so much later. A frame is a word of capitals, `A` or `A:`.
+fn frames_later(text: &str, by: u64) -> Vec<Word<'_>> {
+    let word = |word| match frame(word) {
+        Some((letters, colon)) => Word::Frame(u64::from(crate::check::letter_number(letters)) + by, colon),
+        None => Word::Text(word),
+    };
+    text.split(' ').map(word).collect()
+}
+
+fn frame(word: &str) -> Option<(&str, &str)> {
+    let letters = word.trim_end_matches(':');
+    let is_frame = !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_frame.then(|| word.split_at(letters.len()))
 }
 
 /// Two texts that differ in frames only, as one: `A..SR`.
 fn run(first: &str, last: &str) -> String {
     let both = first.split(' ').zip(last.split(' '));
-    let words: Vec<_> = both.map(|(a, b)| if a == b { a.to_owned() } else { format!("{a}..{b}") }).collect();
-    words.join(" ")
+    let word = |(a, b): (&str, &str)| match frame(a).zip(frame(b)) {
+        Some(((a, colon), (b, _))) if a != b => format!("{a}..{b}{colon}"),
+        _ => a.to_owned(),
+    };
+    both.map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// All that is true of a page and worth saying.
