@@ -13,12 +13,13 @@
 //!   read-only pin of a page never stored to, which may be the zero page or the file's (I4).
 //! - The soft-dirty bit is 1 where memory was mapped or a CPU stored since the last clear_refs; else the kernel may set it.
 //!   Where page tables are given up (DONTNEED, FREE, reclaim or another mapping size for shared memory), a store's goes.
+//!   hugetlb memory does not track stores at all (mm/mmap.c `vma_wants_writenotify`).
 //! - Shared memory of special ptes or devices has no file that could be named, so nothing is promised of it.
 
 mod page;
 mod promise;
 
-use crate::ir::{Advice, Area, Backing, Op, Program, RefArea, Sharing};
+use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, RefArea, Sharing};
 use crate::observe::Words;
 use crate::types::{Number, Pc, ProcId, RefId, Sets, Size, Small, Table, ValueId, ValueSet, WordId};
 
@@ -103,7 +104,8 @@ impl<B: Size, N: Note> Ideal<B, N> {
             }
             SoftDirty { area } => {
                 let slot = &self.slots.as_ref()[slot(area)];
-                return Promise::Bit { must: slot.new || slot.stored };
+                let tracked = !matches!(program.mems[area.mem.idx()].kind, MemKind::Hugetlb { .. });
+                return Promise::Bit { must: slot.new || (slot.stored && tracked) };
             }
             ClearRefs => {
                 for slot in self.slots_of(program, actor()) {
