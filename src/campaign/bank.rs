@@ -5,9 +5,9 @@
 
 use super::finding::{Finding, Relation};
 use super::hunt::{Hunt, Plan, Shard, Turn};
+use super::is_drawn;
 use crate::generate::Settings;
 use crate::ir::{Op, Verb};
-use crate::lower::is_modelled;
 use crate::policy::{self, Defect, Policy};
 
 /// Seeds that each row is hunted with.
@@ -110,7 +110,7 @@ pub fn policy(entry: &Entry) -> Policy {
 
 /// Hunts one bug; `None` where `executions_max` programs did not show it.
 pub fn hunted(entry: &Entry, seed: u64, statements: usize, executions_max: u64) -> Option<Found> {
-    let settings = Settings { statements, ..Settings::new(is_modelled) };
+    let settings = Settings { statements, ..Settings::new(is_drawn).scaled() };
     let shard = Shard { nth: 0, of: 1 };
     let plan = Plan { seed, shard, policy_name: entry.base.to_owned(), policy: policy(entry), settings, every: true };
     let mut hunt = Hunt::new(plan);

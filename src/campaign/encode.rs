@@ -5,6 +5,7 @@
 //! claims and races are not carried: a program comes back with the names that generators give. Whatever the bytes, what comes
 //! back is canonical, since each statement is said again through a sketch.
 
+use crate::generate::scale::SMALL_PMD_ORDER;
 use crate::generate::{self, Manner, Settings};
 use crate::ir::{
     Actor, Advice, Area, Backing, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode,
@@ -89,7 +90,7 @@ pub struct Case {
 pub fn encode(case: &Case) -> Option<Vec<u8>> {
     let Case { program, policy } = case;
     let small = program.procs.len() <= IDS && program.mems.len() <= IDS && program.refs.len() <= IDS && program.pages <= 255;
-    if !small || program.mems.iter().any(|mem| mem.kind != MemKind::Pages) || IDS < program.files.len() {
+    if !small || IDS < program.files.len() {
         return None;
     }
     let mut bytes = HEAD.to_vec();
@@ -133,8 +134,17 @@ pub fn decode(bytes: &[u8], settings: &Settings, manner: Manner) -> Option<Case>
         (0..values).map(|_| Some(Value::number(u64::from_le_bytes(take(8)?.try_into().ok()?)))).collect();
     let words = take(1)?[0];
     let words: Option<Vec<u16>> = (0..words).map(|_| Some(u16::from_le_bytes(take(2)?.try_into().ok()?))).collect();
-    let from = universe(values?, words?)?;
+    let mut from = universe(values?, words?)?;
     let (code, _) = rest.as_chunks::<STATEMENT>();
+    if code.iter().any(is_scaled) {
+        from.pmd_order = SMALL_PMD_ORDER;
+    }
+    for bytes in code {
+        // A name is known by its kind to whoever maps it.
+        if let [0, _, about, kind, ..] = bytes {
+            from.mems[usize::from(about & 15)].kind = kind_of(*kind);
+        }
+    }
     let code = code.iter().filter_map(|bytes| instruction(&from, bytes));
     Some(Case { program: generate::again(&from, code, settings, manner), policy })
 }
@@ -191,6 +201,8 @@ fn statement(program: &Program, instr: &Instr) -> [u8; STATEMENT] {
         (Op::Peek { held } | Op::Dma { held, .. }, _) => (held.name.0, held.start as u8, held.len as u8),
         (Op::Put { name } | Op::Unpin { name, .. } | Op::Drop { name }, _) => (name.0, 0, 0),
         (Op::Fork { child } | Op::Wait { child }, _) => (child.0, 0, 0),
+        // A mapping begins where it begins, so the byte says of what pages it is.
+        (Op::Mmap { .. }, Some(area)) => (place(area).0, kind_code(program, area), area.len as u8),
         (_, Some(area)) => (place(area).0, place(area).1, area.len as u8),
         (_, None) => (0, 0, 0),
     };
@@ -224,6 +236,34 @@ fn statement(program: &Program, instr: &Instr) -> [u8; STATEMENT] {
         Ending::Event(event) => 128 + event as u8,
     };
     [code as u8, actor, about, start, len, word, detail, ending]
+}
+
+/// What a mapping is made of: base pages, a THP, base pages where a PMD maps few, huge pages of the pool (by their order), or large
+/// folios of an order.
+fn kind_code(program: &Program, area: Area) -> u8 {
+    match program.mems[area.mem.idx()].kind {
+        MemKind::Pages if program.pmd_order == SMALL_PMD_ORDER => 2,
+        MemKind::Pages => 0,
+        MemKind::Thp => 1,
+        MemKind::Hugetlb { order: None } => 3,
+        MemKind::Mthp { order } => 16 + order % 16,
+        MemKind::Hugetlb { order: Some(order) } => 64 + order % 64,
+    }
+}
+
+fn kind_of(code: u8) -> MemKind {
+    match code {
+        1 => MemKind::Thp,
+        3 => MemKind::Hugetlb { order: None },
+        16..32 => MemKind::Mthp { order: code - 16 },
+        64..128 => MemKind::Hugetlb { order: Some(code - 64) },
+        _ => MemKind::Pages,
+    }
+}
+
+/// Whether a mapping is one of a world whose PMDs map few pages.
+fn is_scaled(&[code, _, _, kind, ..]: &[u8; STATEMENT]) -> bool {
+    CODES.get(usize::from(code)) == Some(&Verb::Mmap) && matches!(kind, 1 | 2)
 }
 
 fn flags(bits: [bool; 3]) -> u8 {
@@ -347,7 +387,7 @@ mod tests {
 
     #[test]
     fn what_is_encoded_comes_back_and_every_byte_string_means_something_canonical_or_nothing() {
-        let settings = Settings::new(|_, _| true);
+        let settings = Settings::new(|_, _| true).scaled();
         for nth in 0..400 {
             let mut dice = Seeded::of(17, nth);
             let program = program(&mut dice, &settings);

@@ -6,10 +6,10 @@
 use super::exec::{self, Look};
 use super::finding::{Finding, Signature, examine};
 use crate::generate::{self, Manner};
-use crate::ir::{Actor, Area, Backing, Instr, Op, Program, Prot, RefArea, Sharing, Speed};
+use crate::ir::{Actor, Area, Backing, Instr, MemKind, Op, Program, Prot, RefArea, Sharing, Speed};
 use crate::lower::is_modelled;
 use crate::policy::{KNOBS, Policy};
-use crate::types::{ProcId, Value, Vpn};
+use crate::types::{PMD_ORDER, ProcId, Value, Vpn};
 
 /// Reduces a program that went wrong under a policy; `None` where nothing is wrong with it.
 ///
@@ -34,7 +34,8 @@ pub fn reduced(first: Finding, policy: &Policy) -> Finding {
 
 /// What a reduction makes smaller: statements first, then processes, pages, and what is not the default.
 pub fn weight(program: &Program) -> (usize, usize, usize, u64) {
-    let odd = program.code.iter().map(|instr| oddness(program, instr)).sum();
+    let kinds = program.mems.iter().filter(|mem| mem.kind != MemKind::Pages).count() as u64;
+    let odd = (kinds << 32) + program.code.iter().map(|instr| oddness(program, instr)).sum::<u64>();
     (program.code.len(), program.procs.len(), program.mems.iter().map(|mem| usize::from(mem.area.len)).sum(), odd)
 }
 
@@ -121,6 +122,9 @@ fn simplify(best: &mut Finding, policy: &Policy) {
         }
     }
     for mem in 0..best.scenario.program.mems.len() {
+        if mem < best.scenario.program.mems.len() {
+            keep(best, of_base_pages(&best.scenario.program, mem), policy);
+        }
         if mem < best.scenario.program.mems.len() {
             keep(best, with_one_page(&best.scenario.program, mem), policy);
         }
@@ -219,6 +223,17 @@ fn without_process(program: &Program, child: ProcId) -> Program {
     }
     let code: Vec<Instr> = merged.code.iter().copied().filter(|instr| instr.op != Op::Fork { child }).collect();
     again(&merged, code)
+}
+
+/// A mapping of base pages, as many as it has of whatever it has.
+fn of_base_pages(program: &Program, mem: usize) -> Program {
+    let mut plainer = program.clone();
+    plainer.mems[mem].kind = MemKind::Pages;
+    if !plainer.mems.iter().any(|mem| mem.kind == MemKind::Thp) {
+        plainer.pmd_order = PMD_ORDER;
+    }
+    let code = plainer.code.clone();
+    again(&plainer, code)
 }
 
 /// A mapping of one page, with everything that was about any of its pages about that one.

@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::hunt::{Catch, Plan};
 use crate::check::report::Verdict;
 use crate::check::{Under, judge};
+use crate::generate::scale::grown;
 use crate::ir::{Frequency, Outcome, Scenario};
 use crate::policy;
 use crate::printer;
@@ -28,19 +29,19 @@ pub fn caught(plan: &Plan, caught: &Catch) -> String {
 pub fn crash(plan: &Plan, crash: &Crash) -> String {
     let first = crash.message.lines().next().unwrap_or_default();
     let from = crash.number.map_or(String::new(), |number| format!(" --seed {} as program {number}", plan.seed));
-    let program = printer::program(&crash.program);
+    let program = printer::program(&grown(&crash.program));
     format!("# found by `cowl fuzz --policy {}{from}`\n# panic: {first}\n{program}", plan.policy_name)
 }
 
 /// A finding under a policy: header, lines, and an expectation for each built-in policy that is as it is today.
 pub fn finding(found: &Finding, under: &str) -> String {
-    let program = &found.scenario.program;
+    let program = &grown(&found.scenario.program);
     let instr = &program.code[found.violation.pc.idx()];
     let mut text = format!("# policy: {under}\n# signature: {}\n", found.signature);
     let _ = writeln!(text, "# first divergent step: `{}`", printer::statement(program, instr));
     let _ = writeln!(text, "# {}", found.violation.message.replace('\n', " "));
     let name = found.signature.name();
-    let scenario = Scenario { name, origin: "found by fuzzing".to_owned(), ..found.scenario.clone() };
+    let scenario = Scenario { name, origin: "found by fuzzing".to_owned(), program: program.clone(), ..found.scenario.clone() };
     let names: Vec<&str> = policy::builtin().iter().map(|named| named.name).collect();
     let expects = expectations(&scenario);
     // What most come to is what the others are held against.

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::{Exit, Fail, Out, input, policies, report};
 use crate::campaign::encode::{Case, decode, encode};
+use crate::generate::scale::{grown, shrunk};
 use crate::generate::{self, Manner, whole};
 use crate::ir::{OPS, Program, Slot};
 use crate::lower::{is_modelled, lower};
@@ -29,7 +30,7 @@ pub enum CorpusCommand {
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
-    /// Encode the scenarios of files; names become canonical, claims and races are left out
+    /// Encode the scenarios of files; names become canonical, claims and races are left out, PMDs map four pages
     FromText {
         /// Scenario files, or folders of them
         #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
@@ -69,7 +70,7 @@ fn to_text(files: &[PathBuf], out: &mut Out<'_>) -> Result<(), Fail> {
         let help = "give a file that `cowl corpus from-text` or a fuzz target wrote";
         let case = decode(&bytes, &whole(is_modelled), Manner::Exactly)
             .ok_or_else(|| unusable(path, "is no encoded program", help))?;
-        out.text(&format!("{}{}", drawn(&case.policy), printer::program(&case.program)))?;
+        out.text(&format!("{}{}", drawn(&case.policy), printer::program(&grown(&case.program))))?;
     }
     Ok(())
 }
@@ -105,7 +106,7 @@ fn from_text(files: &[PathBuf], into: &Path, policy: &Policy, out: &mut Out<'_>,
             }
         }
     }
-    out.text(&format!("{written} programs encoded, {left_out} left out: too large, or of huge pages\n"))
+    out.text(&format!("{written} programs encoded, {left_out} left out: too large\n"))
 }
 
 /// The words of every verb, one an entry, once each.
@@ -126,5 +127,6 @@ fn dictionary() -> String {
 
 /// A program as generators write it.
 fn plain(program: &Program) -> Program {
-    generate::again(program, program.code.iter().copied(), &whole(is_modelled), Manner::Exactly)
+    let program = shrunk(program);
+    generate::again(&program, program.code.iter().copied(), &whole(is_modelled), Manner::Exactly)
 }

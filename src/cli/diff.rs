@@ -9,6 +9,7 @@ use super::{Exit, Fail, Out, policies, run};
 use crate::analysis::Options;
 use crate::campaign::smallest::smallest;
 use crate::check::report::Step;
+use crate::generate::scale::grown;
 use crate::policy::Named;
 use crate::printer;
 use crate::trace::Decision;
@@ -46,6 +47,7 @@ pub fn diff(args: &Diff, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
             found.complete, from.name, to.name, found.tried
         ));
     };
+    let program = grown(&program);
     out.text(&printer::program(&program))?;
     out.text(&format!(
         "\n{} and {} part at `{}`: {} statements, after {} programs; none has fewer than {}\n",

@@ -6,6 +6,7 @@ use clap::{Args, ValueHint};
 
 use super::{Exit, Fail, Out, input, policies};
 use crate::campaign::{finding, reduce, tell};
+use crate::generate::scale::{grown, shrunk};
 use crate::ir::Scenario;
 use crate::lower::{Lowered, lower};
 use crate::policy::{self, LATEST_NAME, Policy};
@@ -60,7 +61,7 @@ pub fn reduce(args: &Reduce, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), F
 
 /// What a scenario shows when its lines run one after another.
 fn shows(scenario: &Scenario, policy: &Policy) -> Option<finding::Finding> {
-    reduce::reduce(&scenario.program, policy)
+    reduce::reduce(&shrunk(&scenario.program), policy)
 }
 
 /// A policy by name, of the file or built in.
@@ -77,7 +78,7 @@ fn told(found: &finding::Finding, args: &Reduce, policy: &Policy, out: &mut Out<
     {
         let needed = reduce::reduced_policy(found, policy, &latest.policy);
         out.text(&format!("policy {} = {} {{\n{}}}\n", args.policy, latest.name, settings(&latest.policy, &needed)))?;
-        out.text(&printer::program(&found.scenario.program))?;
+        out.text(&printer::program(&grown(&found.scenario.program)))?;
         return out.text(&format!("# signature: {}\n", found.signature));
     }
     out.text(&tell::finding(found, &args.policy))

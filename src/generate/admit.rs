@@ -3,6 +3,7 @@
 //! What mutation, crossover and reduction do to a program ends here, so that whatever they cut or paste comes out canonical and
 //! without a static mistake: it prints, and its print lowers to it.
 
+use super::scale::pairs;
 use super::sketch::{Made, Sketch};
 use super::{Limits, Settings, rows};
 use crate::ir::{Actor, Area, Backing, Ending, Instr, MemKind, Op, Program, RefArea, Sharing, Slot, Verb, Who};
@@ -58,7 +59,7 @@ impl Renames {
 
 /// Says one program again from its beginning.
 pub fn again(from: &Program, code: impl IntoIterator<Item = Instr>, settings: &Settings, manner: Manner) -> Program {
-    let mut sketch = Sketch::new(settings.limits, settings.wild_percent);
+    let mut sketch = Sketch::new(settings.limits, settings.wild_percent, from.pmd_order);
     let mut renames = Renames::of(from, manner);
     for instr in code {
         if sketch.program().code.len() == settings.statements {
@@ -179,13 +180,16 @@ impl To<'_> {
             Op::Mmap { area, backing, sharing, prot } => {
                 let proc = self.actor.proc()?;
                 let kind = self.from.mems[area.mem.idx()].kind;
+                let large = matches!(kind, MemKind::Thp | MemKind::Mthp { .. });
+                let kind = if large && backing != Backing::Anon { MemKind::Pages } else { kind };
                 let area = self.new_mem(proc, area.len, kind)?;
                 Op::Mmap { area, backing: self.backing(backing, sharing, area.len)?, sharing, prot }
             }
-            Op::Mremap { from, to } => {
-                let area = self.area(from, Verb::Mremap)?;
-                let kind = self.from.mems[to.mem.idx()].kind;
-                Op::Mremap { from: area, to: self.new_mem(area.proc, area.len, kind)? }
+            Op::Mremap { from, .. } => {
+                let from = self.area(from, Verb::Mremap)?;
+                let kind = self.sketch.program().mems[from.mem.idx()].kind;
+                let to = self.sketch.new_mem(from.proc, from.len.into(), kind)?;
+                (to.len == from.len).then_some(Op::Mremap { from, to })?
             }
             Op::Name { area, .. } => {
                 let area = self.area(area, Verb::Name)?;
@@ -207,11 +211,11 @@ impl To<'_> {
             Op::Dma { held, value } => Op::Dma { held: self.held(held, true)?, value: self.value(value)? },
             Op::UffdMove { from, to } => {
                 let (from, to) = (self.area(from, Verb::UffdMove)?, self.area(to, Verb::UffdMove)?);
-                (from.len == to.len).then_some(Op::UffdMove { from, to })?
+                pairs(self.sketch.program(), from, to).then_some(Op::UffdMove { from, to })?
             }
             Op::KsmMerge { a, b } => {
                 let (a, b) = (self.area(a, Verb::KsmMerge)?, self.area(b, Verb::KsmMerge)?);
-                (a.len == b.len).then_some(Op::KsmMerge { a, b })?
+                pairs(self.sketch.program(), a, b).then_some(Op::KsmMerge { a, b })?
             }
             Op::Exit | Op::ClearRefs | Op::Swapoff | Op::Drain => op,
             op => self.on_memory(op)?,
@@ -233,8 +237,17 @@ impl To<'_> {
     }
 
     fn new_mem(&mut self, proc: ProcId, len: u16, kind: MemKind) -> Option<Area> {
+        let order = match kind {
+            MemKind::Thp => Some(self.sketch.program().pmd_order),
+            MemKind::Mthp { order } => Some(order),
+            MemKind::Pages | MemKind::Hugetlb { .. } => None,
+        };
+        // A large folio of the size of a PMD is a THP, and what is no multiple of either is base pages.
+        let fits = order.is_none_or(|order| len.is_multiple_of(1 << order))
+            && (kind == MemKind::Thp || order < Some(self.sketch.program().pmd_order));
+        let kind = if fits || !self.renames.loose() { kind } else { MemKind::Pages };
         let area = self.sketch.new_mem(proc, len.into(), kind)?;
-        (area.len == len || (self.renames.loose() && kind == MemKind::Pages)).then_some(area)
+        (area.len == len || (self.renames.loose() && order.is_none())).then_some(area)
     }
 
     fn backing(&mut self, backing: Backing, sharing: Sharing, len: u16) -> Option<Backing> {

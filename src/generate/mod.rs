@@ -8,6 +8,7 @@
 mod admit;
 mod dice;
 pub mod rows;
+pub mod scale;
 pub mod sketch;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,9 @@ pub use admit::{Manner, Renames, admit, again, whole};
 pub use dice::{Dice, Seeded};
 
 use crate::ir::{Op, Program, Verb};
-use crate::types::{Size, Small};
+use crate::types::{PMD_ORDER, Size, Small};
 use rows::{ROWS, Row};
+use scale::SMALL_PMD_ORDER;
 use sketch::Sketch;
 
 /// How many statements a program has at most, unless a caller says otherwise.
@@ -62,6 +64,9 @@ pub struct Settings {
     pub statements: usize,
     /// Operands that are wrong on purpose, in a hundred: memory that is unmapped, protected or never touched.
     pub wild_percent: u32,
+    /// Programs in a hundred whose PMDs map as few pages as a small world has, so that huge pages fit; they are read by
+    /// [`scale::grown`].
+    pub scaled_percent: u32,
     /// The chance of each row to be in a program's subset, in a hundred. Mapping, storing and loading always are.
     pub swarm_percent: u32,
     /// How large programs may get.
@@ -73,17 +78,23 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What campaigns draw: 24 statements, small worlds, one operand of fifty wild. `modelled` is the one place that knows what
+    /// 24 statements, small worlds, one operand of fifty wild, no huge pages but those of the pool. `modelled` is the one place that knows what
     /// can be run: [`crate::lower::is_modelled`], or what a real kernel offers.
     pub fn new(modelled: fn(&Program, Op) -> bool) -> Self {
         Self {
             statements: STATEMENTS,
             wild_percent: 2,
+            scaled_percent: 0,
             swarm_percent: 60,
             limits: Limits::of::<Small>(),
             modelled,
             without: Vec::new(),
         }
+    }
+
+    /// The same, and a quarter of the programs has huge pages: what campaigns draw.
+    pub fn scaled(self) -> Self {
+        Self { scaled_percent: 25, ..self }
     }
 }
 
@@ -91,7 +102,8 @@ impl Settings {
 ///
 /// The same choices give the same program as long as [`ROWS`] stays as it is; what is kept is the program, never the choices.
 pub fn program(dice: &mut dyn Dice, settings: &Settings) -> Program {
-    let mut sketch = Sketch::new(settings.limits, settings.wild_percent);
+    let small = dice.percent(settings.scaled_percent);
+    let mut sketch = Sketch::new(settings.limits, settings.wild_percent, if small { SMALL_PMD_ORDER } else { PMD_ORDER });
     let len = settings.statements - dice.below((settings.statements * 3 / 4) as u32) as usize;
     let subset = subset(dice, settings);
     let mut draws_left = DRAWS_MAX;

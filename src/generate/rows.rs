@@ -4,6 +4,7 @@
 //! what it makes as long as it cannot.
 
 use super::Dice;
+use super::scale::{SMALL_PMD, SMALL_PMD_ORDER, pairs};
 use super::sketch::{Made, Offers, Sketch};
 use crate::ir::{Actor, Advice, Area, Backing, Ending, MemKind, Op, Prot, Sharing, Speed, UffdMode, Verb};
 use crate::types::{Failure, ProcId};
@@ -87,12 +88,25 @@ pub const ROWS: &[Row] = &[
 fn mmap(sketch: &mut Sketch, dice: &mut dyn Dice) -> Option<Made> {
     let proc = sketch.proc(dice)?;
     let actor = sketch.thread(proc)?;
-    let area = sketch.new_mem(proc, 1 + dice.below(3) as usize / 2 + dice.below(2) as usize, MemKind::Pages)?;
     let prot = if dice.percent(90) { Prot::Rw } else { dice.pick(&[Prot::None, Prot::Ro])? };
+    let pages = 1 + dice.below(3) as usize / 2 + dice.below(2) as usize;
+    let (kind, len) = match (sketch.program().pmd_order == SMALL_PMD_ORDER, dice.below(20)) {
+        (true, 0..13) => (MemKind::Thp, SMALL_PMD.into()),
+        (true, _) => (MemKind::Pages, SMALL_PMD.into()),
+        (false, 0) => (MemKind::Mthp { order: 2 }, 4),
+        (false, 1) => (MemKind::Hugetlb { order: None }, pages.min(2)),
+        (false, _) => (MemKind::Pages, pages),
+    };
+    let area = sketch.new_mem(proc, len, kind)?;
+    let whole = usize::from(area.len) == len;
+    if !whole && !matches!(kind, MemKind::Pages | MemKind::Hugetlb { .. }) {
+        return None; // There is no part of a large folio.
+    }
+    let filed = matches!(kind, MemKind::Pages) && sketch.program().pmd_order != SMALL_PMD_ORDER;
     let (sharing, backing) = match dice.below(12) {
-        0 => (Sharing::Shared, Backing::File(sketch.file(dice, false, area.len)?)),
-        1 => (Sharing::Private, Backing::File(sketch.file(dice, true, area.len)?)),
-        2 => (Sharing::Shared, Backing::File(sketch.file(dice, true, area.len)?)),
+        0 if filed => (Sharing::Shared, Backing::File(sketch.file(dice, false, area.len)?)),
+        1 if filed => (Sharing::Private, Backing::File(sketch.file(dice, true, area.len)?)),
+        2 if filed => (Sharing::Shared, Backing::File(sketch.file(dice, true, area.len)?)),
         _ => (Sharing::Private, Backing::Anon),
     };
     Some(Made::new(actor, Op::Mmap { area, backing, sharing, prot }))
@@ -143,7 +157,8 @@ fn mremap(sketch: &mut Sketch, dice: &mut dyn Dice) -> Option<Made> {
     let proc = sketch.proc(dice)?;
     let actor = sketch.thread(proc)?;
     let (from, gone) = sketch.area(dice, proc, false)?;
-    let to = sketch.new_mem(proc, from.len.into(), MemKind::Pages)?;
+    let kind = sketch.program().mems[from.mem.idx()].kind;
+    let to = sketch.new_mem(proc, from.len.into(), kind)?;
     (!gone && to.len == from.len).then_some(Made::new(actor, Op::Mremap { from, to }))
 }
 
@@ -383,7 +398,7 @@ fn pair(sketch: &mut Sketch, dice: &mut dyn Dice, verb: Verb, op: impl FnOnce(Ar
     let other = if kernel { other } else { proc };
     let actor = sketch.actor(verb, proc)?;
     let ((a, gone), (b, also_gone)) = (sketch.area(dice, proc, false)?, sketch.area(dice, other, false)?);
-    let same = a.len == b.len && (a.proc, a.start) != (b.proc, b.start);
+    let same = pairs(sketch.program(), a, b) && (a.proc, a.start) != (b.proc, b.start);
     (same && !gone && !also_gone).then_some(Made::new(actor, op(a, b)))
 }
 

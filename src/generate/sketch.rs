@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 
+use super::scale::{SMALL_PMD, SMALL_PMD_ORDER};
 use super::{Dice, Limits};
 use crate::ir::{
     Actor, Area, Backing, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing, UffdMode, Verb,
@@ -122,7 +123,9 @@ pub struct Sketch {
 
 impl Sketch {
     /// One process, nothing mapped.
-    pub fn new(limits: Limits, wild_percent: u32) -> Self {
+    ///
+    /// A PMD maps 2^`pmd_order` pages.
+    pub fn new(limits: Limits, wild_percent: u32, pmd_order: u8) -> Self {
         let program = Program {
             procs: vec![PROCS[0].to_owned()],
             tasks: Vec::with_capacity(ROOM),
@@ -130,7 +133,7 @@ impl Sketch {
             refs: Vec::with_capacity(ROOM),
             values: roomy(Value::number(0)),
             words: vec![0],
-            pmd_order: PMD_ORDER,
+            pmd_order,
             code: Vec::with_capacity(super::STATEMENTS),
             ..Program::default()
         };
@@ -143,8 +146,12 @@ impl Sketch {
         &self.program
     }
 
-    /// The program.
-    pub fn finish(self) -> Program {
+    /// The program. Where nothing in it is of the size of a PMD, a PMD has its true one.
+    pub fn finish(mut self) -> Program {
+        let full = |mem: &Mem| mem.kind == MemKind::Thp || mem.area.len == SMALL_PMD;
+        if self.program.pmd_order == SMALL_PMD_ORDER && !self.program.mems.iter().any(full) {
+            self.program.pmd_order = PMD_ORDER;
+        }
         self.program
     }
 
@@ -365,9 +372,14 @@ impl Sketch {
 
     // What rows make.
 
-    /// A new name for `len` pages behind all others of the process; fewer where fewer fit.
+    /// A new name for `len` pages behind all others of the process, aligned as their kind asks for; fewer where fewer fit.
     pub fn new_mem(&mut self, proc: ProcId, len: usize, kind: MemKind) -> Option<Area> {
-        let start = self.procs[proc.idx()].pages.len();
+        let align = match kind {
+            MemKind::Thp => 1 << self.program.pmd_order,
+            MemKind::Mthp { order } => 1 << order,
+            MemKind::Pages | MemKind::Hugetlb { .. } => 1,
+        };
+        let start = self.procs[proc.idx()].pages.len().next_multiple_of(align);
         let len = len.min(self.limits.pages.checked_sub(start)?);
         if len == 0 {
             return None;

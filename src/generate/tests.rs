@@ -4,6 +4,7 @@ use arbitrary::Unstructured;
 use strum::VariantArray;
 
 use super::*;
+use crate::campaign::is_drawn;
 use crate::lower::{self, is_modelled};
 use crate::{printer, syntax};
 
@@ -11,7 +12,7 @@ use crate::{printer, syntax};
 const PROGRAMS: u64 = 500;
 
 fn drawn() -> impl Iterator<Item = Program> {
-    let settings = Settings::new(is_modelled);
+    let settings = Settings::new(is_drawn).scaled();
     (0..PROGRAMS).map(move |nth| program(&mut Seeded::of(1, nth), &settings))
 }
 
@@ -28,8 +29,11 @@ pub fn lowered(text: &str) -> Result<Program, String> {
 #[test]
 fn what_is_drawn_is_what_its_print_says() {
     for program in drawn() {
-        let text = printer::program(&program);
-        assert_eq!(lowered(&text).unwrap_or_else(|why| panic!("{why}{text}")), program, "{text}");
+        let large = scale::grown(&program);
+        let text = printer::program(&large);
+        let said = lowered(&text).unwrap_or_else(|why| panic!("{why}{text}"));
+        assert_eq!(said, large, "{text}");
+        assert_eq!(scale::shrunk(&said), program, "{text}");
     }
 }
 

@@ -14,8 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::terminal::Stop;
 use super::{Exit, Fail, Out, policies};
 use crate::campaign::hunt::{Counts, Hunt, Plan, Shard, Turn};
+use crate::campaign::is_drawn;
 use crate::generate::Settings;
-use crate::lower::is_modelled;
 use store::Store;
 
 /// Programs between two looks at the clock.
@@ -126,7 +126,7 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
     let shared = Shared { args, store: &store, stop: &stop, began: Instant::now(), standing };
     let (nth, of) = args.shard;
     let hunts = (0..args.jobs).map(|job| {
-        let settings = Settings { statements: args.statements, ..Settings::new(is_modelled) };
+        let settings = Settings { statements: args.statements, ..Settings::new(is_drawn).scaled() };
         let shard = Shard { nth: nth * args.jobs + job, of: of * args.jobs };
         let plan =
             Plan { seed: args.seed, shard, policy_name: named.name.to_owned(), policy: named.policy, settings, every: false };

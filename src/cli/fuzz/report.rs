@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Fuzz;
 use crate::campaign::hunt::{Catch, Hunt};
+use crate::generate::scale::grown;
 use crate::ir::Program;
 use crate::policy::KNOBS;
 
@@ -73,6 +74,7 @@ pub fn text(args: &Fuzz, hunt: &Hunt) -> String {
 }
 
 fn lines(text: &mut String, program: &Program) {
+    let program = &grown(program);
     for instr in &program.code {
         text.push_str(&format!("    {}\n", crate::printer::statement(program, instr)));
     }

@@ -10,6 +10,7 @@ use crate::campaign::tell;
 use crate::cli::{Exit, Fail, Out, input, report};
 use crate::diag::Source;
 use crate::generate::Settings;
+use crate::generate::scale::{grown, shrunk};
 use crate::ir::Program;
 use crate::lower::{is_modelled, lower};
 use crate::policy;
@@ -35,7 +36,7 @@ impl Store {
 
     /// Keeps a program that reached something new.
     pub fn keep(&self, program: &Program) -> io::Result<()> {
-        let text = printer::program(program);
+        let text = printer::program(&grown(program));
         whole(&self.corpus.join(format!("{}.cow", digest(&text))), &text)
     }
 
@@ -127,11 +128,11 @@ fn programs_of(folder: &Path) -> Vec<Program> {
     paths.iter().filter_map(read).flat_map(|source| programs(&source)).collect()
 }
 
-/// The programs of a text; none of the scenarios that have a mistake.
+/// The programs of a text, as a small world has them; none of the scenarios that have a mistake.
 fn programs(source: &Source) -> Vec<Program> {
     let (file, mistakes) = parse(&source.text);
     let (lowered, _) = lower(&source.path, &file, &mistakes, &mut input::used);
-    lowered.scenarios.into_iter().map(|scenario| scenario.program).collect()
+    lowered.scenarios.into_iter().map(|scenario| shrunk(&scenario.program)).collect()
 }
 
 /// What the files and folders named by `--seeds` say; what cannot be read is told.
