@@ -10,7 +10,7 @@ use crate::generate::{self, Limits, Seeded, Settings};
 use crate::ir::{Actor, Advice, Area, Backing, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode};
 use crate::lower::is_modelled;
 use crate::observe::Seen;
-use crate::policy::{Policy, UffdWpTlb};
+use crate::policy::Policy;
 use crate::run::{End, Watch, World, drive};
 use crate::types::{PMD_ORDER, Pc, ProcId, RefId, Small, ValueId};
 
@@ -221,7 +221,7 @@ fn references(sketch: &Sketch) -> Vec<Make> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::find;
+    use crate::policy::{KNOBS, find};
 
     fn between(one: &str, other: &str) -> Smallest {
         let policy = |name| find(name).expect("a built-in policy").policy;
@@ -240,8 +240,10 @@ mod tests {
     fn none_is_an_answer_with_its_bound() {
         // Which of two flushes comes first shows in races alone.
         let latest = find("latest").expect("a built-in policy").policy;
-        let other = if latest.uffd_wp_tlb == UffdWpTlb::On { UffdWpTlb::Off } else { UffdWpTlb::On };
-        let found = smallest(&latest, &Policy { uffd_wp_tlb: other, ..latest }, 20_000, &|| false);
+        let knob = KNOBS.iter().find(|knob| knob.name == "uffd_wp_tlb").expect("a knob");
+        let mut other = latest;
+        knob.set(&mut other, 1 - knob.get(&latest));
+        let found = smallest(&latest, &other, 20_000, &|| false);
         assert_eq!(found.parts, None);
         assert!(2 <= found.complete && 20_000 <= found.tried);
         assert_eq!(between("latest", "latest").tried, 0);
