@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge;
 use crate::check::report::{PageFacts, Reading, Run, Step};
-use crate::ir::Program;
+use crate::ir::{Ending, Program};
 use crate::kernel::wire::{Ended, Fact, Facts, Line, Ran, Saw};
 use crate::types::Pc;
 
@@ -18,6 +18,10 @@ const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel l
 /// The same for pages of files.
 const AROUND: &str = "which ptes of a file a fault fills besides its own: a kernel maps what the page cache has around it \
      (mm/memory.c, `do_fault_around`), and the model does not";
+
+/// Why what a kernel tells of some pages of a large folio is not held against the engine.
+const TAILS: &str = "marks of single pages of a large folio that ptes map: kpageflags tells the first page's of all (fs/proc/page.c, \
+     `stable_page_flags`, 6.10)";
 
 /// Why the facts after a line that woke others are not held against each other.
 const WOKEN: &str = "pages after a line that wakes a thread: on a kernel it goes on at once, while they are looked at";
@@ -70,11 +74,22 @@ fn woken(ran: &Ran) -> usize {
     ran.lines.iter().enumerate().filter(|(line, _)| !is_still(&pcs, *line)).map(|(_, line)| line.facts.len()).sum()
 }
 
+/// Lines of a run up to the first that did not fail or sleep as announced: there a kernel stops, and the engine goes on.
+fn as_announced(run: &Run, program: &Program) -> usize {
+    let is_owed = |(line, step): &(usize, &Step)| {
+        let instr = &program.code[step.pc.idx()];
+        let slept = run.steps[..*line].iter().any(|before| before.pc == step.pc);
+        step.ended == "ok" && instr.race.is_none() && instr.ending != Ending::Succeeds && !slept
+    };
+    run.steps.iter().enumerate().find(is_owed).map_or(run.steps.len(), |(line, _)| line + 1)
+}
+
 /// What the engine says.
-pub fn of_engine(run: &Run, facts: &[&str]) -> Vec<Entry> {
+pub fn of_engine(run: &Run, program: &Program, facts: &[&str]) -> Vec<Entry> {
     let mut told = Teller::default();
     let pcs: Vec<u16> = run.steps.iter().map(|step| step.pc.0).collect();
-    for (line, Step { pc, ended, facts: pages, .. }) in run.steps.iter().enumerate() {
+    let lines = run.steps.iter().enumerate().take(as_announced(run, program));
+    for (line, Step { pc, ended, facts: pages, .. }) in lines {
         told.line(line, *pc);
         told.tell("ended", ended.clone());
         // A line that slept tells what it read when it is done.
@@ -199,12 +214,27 @@ pub fn zero_pages(run: &Run) -> BTreeSet<At> {
     pages.filter(|(_, _, facts)| facts.kind == "zero").map(|(line, page, _)| (line, page.clone())).collect()
 }
 
+/// Pages after a line whose mark a kernel does not tell although it tells others'.
+fn untold_marks(ran: &Ran) -> BTreeSet<(usize, &str)> {
+    let lines = ran.lines.iter().enumerate();
+    let pages = lines.flat_map(|(line, told)| told.facts.iter().map(move |(page, facts)| (line, page.as_str(), facts)));
+    let untold = pages.filter(|(_, _, facts)| matches!(facts.exclusive, Some(Fact::Unseen(_))));
+    untold.map(|(line, page, _)| (line, page)).collect()
+}
+
 /// Holds a run of the engine and one of a kernel against each other in the facts that the kernel could see. `program` is that of
 /// [`judge::with_values`]. With the comparison comes what the kernel said.
 pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, Vec<Entry>) {
     let facts = visible(ran);
-    let (ours, theirs) = (of_engine(engine, &facts), of_kernel(program, ran, &facts));
+    let (mut ours, theirs) = (of_engine(engine, program, &facts), of_kernel(program, ran, &facts));
+    let untold = untold_marks(ran);
+    ours.retain(|entry| {
+        entry.what != "exclusive" || !untold.contains(&(entry.line, entry.page.as_deref().unwrap_or_default()))
+    });
     let mut compared = compare(&ours, &theirs, &zero_pages(engine));
+    if !untold.is_empty() {
+        compared.unspecified.insert(TAILS, untold.len());
+    }
     let woken = woken(ran);
     if 0 < woken {
         compared.unspecified.insert(WOKEN, woken);
@@ -252,7 +282,7 @@ pub fn compare(engine: &[Entry], kernel: &[Entry], zero: &BTreeSet<At>) -> Compa
 
 /// Whether what was left open leaves the story such that it can be told again from the engine alone: a ledger keeps no other.
 pub fn is_for_a_ledger(compared: &Comparison) -> bool {
-    !compared.unspecified.contains_key(AROUND)
+    ![AROUND, TAILS].iter().any(|why| compared.unspecified.contains_key(why))
 }
 
 /// Letters stand for frames in order of appearance, which is another where something is left open. Two frames are the same

@@ -30,7 +30,9 @@ fn of_engine(row: &Row) -> Result<(String, String), String> {
     let facts: Vec<&str> = row.facts.split(',').collect();
     match &run.verdict {
         Verdict::Skip(why) => Err(format!("the engine skips it: {why}")),
-        verdict => Ok((words::short_verdict(verdict), Row::digest_of(&story::of_engine(run, &facts)))),
+        verdict => {
+            Ok((words::short_verdict(verdict), Row::digest_of(&story::of_engine(run, &judged.scenario.program, &facts))))
+        }
     }
 }
 

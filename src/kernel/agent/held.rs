@@ -1,6 +1,7 @@
 //! What keeps a reference alive: a pipe for a get, an io_uring or the kernel's own test for a longterm pin.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -13,13 +14,13 @@ use super::sys::{self, GupTest, Ring};
 
 /// Pages that a new pipe holds; for more it is made larger.
 const PIPE_PAGES: usize = 16;
+/// Pages that a pipe can be made to hold by anybody (fs/pipe.c, `pipe_max_size`); for more there is another one.
+const PIPE_PAGES_MAX: usize = 256;
 
 /// A reference that a process holds.
 pub(super) enum Held {
-    /// The end that is read; the pages stay in the pipe without the other.
-    Pipe {
-        from: OwnedFd,
-    },
+    /// The ends that are read, each but the last of as many pages as a pipe can hold; they stay there without the other end.
+    Pipes(Vec<OwnedFd>),
     Ring(Box<Ring>),
     GupTest(GupTest),
 }
@@ -43,19 +44,41 @@ fn pipe(pages: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((from, to))
 }
 
+/// Reads pages of a pipe, which keeps them: a second one gets them too and is read.
+fn peek_pipe(from: &OwnedFd, start: usize, pages: &mut [[u8; PAGE]]) -> io::Result<()> {
+    let all = start + pages.len();
+    let (copy, sink) = pipe(all)?;
+    tee(from, &sink, all * PAGE, SpliceFlags::NONBLOCK)?;
+    let mut copy = File::from(copy);
+    let mut skipped = [0; PAGE];
+    for _ in 0..start {
+        copy.read_exact(&mut skipped)?;
+    }
+    pages.iter_mut().try_for_each(|page| copy.read_exact(page))
+}
+
 impl Held {
     /// A get of these pages: a pipe that they were spliced into.
     ///
     /// # Errors
     /// Of vmsplice(2); EFAULT too where it took only some of them.
     pub fn get(pieces: &[Stretch]) -> io::Result<Self> {
-        let (from, to) = pipe(pieces.iter().map(|piece| piece.len() / PAGE).sum())?;
-        for piece in pieces {
-            if sys::vmsplice(to.as_fd(), *piece)? < piece.len() {
+        let pages: Vec<Stretch> = pieces.iter().flat_map(|piece| piece.pieces(PIPE_PAGES_MAX * PAGE)).collect();
+        let mut pipes = Vec::new();
+        let (mut into, mut room) = (None, 0);
+        for piece in pages {
+            if room < piece.len() {
+                let (from, to) = pipe(pieces.iter().map(|piece| piece.len() / PAGE).sum::<usize>().min(PIPE_PAGES_MAX))?;
+                pipes.push(from);
+                (into, room) = (Some(to), PIPE_PAGES_MAX * PAGE);
+            }
+            let to = into.as_ref().expect("cowl bug: a piece without a pipe");
+            if sys::vmsplice(to.as_fd(), piece)? < piece.len() {
                 return Err(io::Error::from_raw_os_error(libc::EFAULT));
             }
+            room -= piece.len();
         }
-        Ok(Held::Pipe { from })
+        Ok(Held::Pipes(pipes))
     }
 
     /// A longterm pin of these pages, each so many bytes long.
@@ -93,21 +116,12 @@ impl Held {
                     page.copy_from_slice(bytes);
                 }
             }
-            Held::Pipe { from } => {
-                // The pipe keeps its pages; a second one gets them too and is read.
-                let (copy, sink) = pipe(start + len)?;
-                tee(&*from, &sink, (start + len) * PAGE, SpliceFlags::NONBLOCK)?;
-                let mut skipped = [0; PAGE];
-                for _ in 0..start {
-                    rustix::io::read(&copy, &mut skipped[..])?;
-                }
-                for page in &mut pages {
-                    let mut have = 0;
-                    while have < PAGE {
-                        match rustix::io::read(&copy, &mut page[have..])? {
-                            0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-                            more => have += more,
-                        }
+            Held::Pipes(pipes) => {
+                for (nth, from) in pipes.iter().enumerate() {
+                    let first = nth * PIPE_PAGES_MAX;
+                    let wanted = start.max(first)..(start + len).min(first + PIPE_PAGES_MAX);
+                    if !wanted.is_empty() {
+                        peek_pipe(from, wanted.start - first, &mut pages[wanted.start - start..wanted.end - start])?;
                     }
                 }
             }
@@ -121,7 +135,7 @@ impl Held {
     /// Of the calls behind it, or EINVAL where no device can.
     pub fn dma(&mut self, page: usize, offset: usize, bytes: &[u8], device: &OwnedFd) -> io::Result<()> {
         match self {
-            Held::Pipe { .. } | Held::GupTest(_) => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            Held::Pipes(_) | Held::GupTest(_) => Err(io::Error::from_raw_os_error(libc::EINVAL)),
             Held::Ring(ring) => {
                 rustix::io::pwrite(device, bytes, offset as u64)?;
                 ring.fill_from_file(page, offset..offset + bytes.len(), device.as_fd())
@@ -135,7 +149,7 @@ impl Held {
     /// Of the calls behind it.
     pub fn release(self) -> io::Result<()> {
         match self {
-            Held::Pipe { .. } => Ok(()),
+            Held::Pipes(_) => Ok(()),
             Held::Ring(ring) => ring.unpin(),
             Held::GupTest(test) => test.unpin(),
         }

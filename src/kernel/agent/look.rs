@@ -22,6 +22,7 @@ const PFN: u64 = (1 << 55) - 1;
 /// Base pages that a PMD maps.
 const PMD_PAGES: u64 = 1 << PMD_ORDER;
 
+const KPF_WRITEBACK: u64 = 1 << 8;
 const KPF_ANON: u64 = 1 << 12;
 const KPF_SWAPCACHE: u64 = 1 << 13;
 const KPF_SWAPBACKED: u64 = 1 << 14;
@@ -40,6 +41,8 @@ pub(super) struct Sight {
     pub flags: bool,
     pub counts: bool,
     pub exclusive: bool,
+    /// The same of each page of a large folio; else the first page's mark is told of all.
+    pub tails: bool,
     /// Some kernels say of every anonymous page that ksmd merged it.
     pub ksm: bool,
     pub soft_dirty: bool,
@@ -70,6 +73,11 @@ impl Frames {
     /// Whether the swap cache holds an anonymous page, which may come back as the page that it was.
     pub fn is_in_swap_cache(&self, pfn: u64) -> bool {
         self.flags(pfn).is_some_and(|flags| flags & (KPF_ANON | KPF_SWAPCACHE) == KPF_ANON | KPF_SWAPCACHE)
+    }
+
+    /// Whether a page is being written to its disk.
+    pub fn is_under_writeback(&self, pfn: u64) -> bool {
+        self.flags(pfn).is_some_and(|flags| flags & KPF_WRITEBACK != 0)
     }
 
     pub fn count(&self, pfn: u64) -> Option<u64> {
@@ -230,20 +238,28 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
         pincount: None,
         exclusive: match flags {
             _ if absent => sight.exclusive.then_some(Fact::Observed(false)),
-            Some(flags) if sight.exclusive => Some(Fact::Observed(is_anon && marked(at, entry, flags, frames))),
+            Some(flags) if sight.exclusive => Some(match marked(at, entry, flags, frames) {
+                Some(marked) => Fact::Observed(is_anon && marked),
+                None if sight.tails => Fact::Observed(is_anon && flags & KPF_EXCLUSIVE != 0),
+                None => Fact::Unseen("kpageflags tells the mark of a folio's first page alone".to_owned()),
+            }),
             _ => None,
         },
     };
     (facts, page)
 }
 
-/// Whether an anonymous page is marked. Where a PMD maps it, the mark of the first page is that of all.
-fn marked(at: &At<'_>, entry: Entry, flags: u64, frames: &Frames) -> bool {
+/// Whether an anonymous page is marked. Where a PMD maps it, the mark of the first page is that of all; `None` of the others
+/// where ptes map them.
+fn marked(at: &At<'_>, entry: Entry, flags: u64, frames: &Frames) -> Option<bool> {
     let page = at.plan.page(at.eye.proc, at.vpn);
     let nth = (page.at() >> PAGE.trailing_zeros()) as u64 % PMD_PAGES;
-    let head = entry.pfn().filter(|_| flags & KPF_COMPOUND_TAIL != 0 && at.eye.is_pmd_mapped(page) == Some(true));
-    let flags = head.and_then(|pfn| frames.flags(pfn.saturating_sub(nth))).unwrap_or(flags);
-    flags & KPF_EXCLUSIVE != 0
+    if flags & KPF_COMPOUND_TAIL == 0 || flags & KPF_HUGE != 0 {
+        return Some(flags & KPF_EXCLUSIVE != 0);
+    }
+    let head = entry.pfn().filter(|_| at.eye.is_pmd_mapped(page) == Some(true));
+    let flags = head.and_then(|pfn| frames.flags(pfn.saturating_sub(nth)))?;
+    Some(flags & KPF_EXCLUSIVE != 0)
 }
 
 /// Which processes' pages are mapped, as the operations that succeeded say.

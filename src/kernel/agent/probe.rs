@@ -161,17 +161,28 @@ impl Agent {
     /// Tries everything.
     pub(super) fn probe(&mut self, system: bool) {
         self.features.clear();
-        let all =
-            Sight { frames: true, flags: true, counts: true, exclusive: true, ksm: true, soft_dirty: true, uffd_wp: true };
+        let all = Sight {
+            frames: true,
+            flags: true,
+            counts: true,
+            exclusive: true,
+            tails: true,
+            ksm: true,
+            soft_dirty: true,
+            uffd_wp: true,
+        };
         self.sight = all;
         let fork = self.trial("p: write buf 1\np: fork c");
         let uffd = self.trial("p: write buf 1\np: uffd register buf wp\np: uffd wp buf");
+        // The child inherits all pages of a folio but the first.
+        let part = self.trial("p: mmap thp 1 thp\np: write thp 1\np: madvise thp[0] dontfork\np: fork c");
         let of = |ran: &Ran, line: usize, page: &str| {
             let facts = ran.lines.get(line).map(|line| line.facts.as_slice()).unwrap_or_default();
             facts.iter().find(|(name, _)| name == page).map(|(_, facts)| facts.clone()).unwrap_or_default()
         };
         let (written, parent, child) = (of(&fork, 1, "p.buf[0]"), of(&fork, 2, "p.buf[0]"), of(&fork, 2, "c.buf[0]"));
         let protected = of(&uffd, 3, "p.buf[0]");
+        let (head, tail) = (of(&part, 4, "p.thp[0]"), of(&part, 4, "p.thp[9]"));
         let is = |fact: &Option<Fact<bool>>, value| *fact == Some(Fact::Observed(value));
         let frames = matches!(&written.frame, Some(Fact::Observed(Some(_))));
         let marked = |facts: &Facts, value| is(&facts.exclusive, value);
@@ -182,6 +193,7 @@ impl Agent {
             ksm: written.kind == Some(Fact::Observed("anon".to_owned())),
             counts: frames && counts(&written, 1) && counts(&parent, 2),
             exclusive: frames && marked(&written, true) && marked(&parent, false) && marked(&child, false),
+            tails: marked(&head, true) && marked(&tail, false),
             soft_dirty: is(&written.soft_dirty, true),
             uffd_wp: is(&protected.uffd_wp, true) && is(&written.uffd_wp, false),
         };

@@ -34,6 +34,11 @@ impl Stretch {
         self.len
     }
 
+    /// Pieces of so many bytes; the last may be shorter.
+    pub fn pieces(self, bytes: usize) -> impl Iterator<Item = Self> {
+        (0..self.len).step_by(bytes).map(move |from| Self { at: self.at + from, len: bytes.min(self.len - from) })
+    }
+
     pub fn pointer(self) -> *mut c_void {
         self.at as *mut c_void
     }

@@ -22,7 +22,7 @@ use super::sys;
 use super::system;
 use super::waiter::{Came, Waiter, until_gone};
 use super::worker::{Failed, Inherited, MESSAGE_MAX, Order, Process, Reply, of_errno, serve};
-use crate::ir::{Area, Backing, Ending, FileDecl, Op, Program};
+use crate::ir::{Advice, Area, Backing, Ending, FileDecl, Op, Program};
 use crate::kernel::wire::{Ended, Job, Line, Ran, Stop, Times};
 use crate::types::{Pc, ProcId, RefId, TaskId, Vpn};
 
@@ -247,8 +247,13 @@ impl<'a> Director<'a> {
             return self.exit(pc, actor);
         }
         let pid = self.pid_of_target(pc);
+        let written = match instr.op {
+            Op::Madvise { area, advice: Advice::Pageout } => self.pfns(area),
+            _ => Vec::new(),
+        };
         self.say(task, &Order::Do { pc: pc.0, pid })?;
         let came = self.wait(task, pc)?;
+        self.let_writeback_end(&written);
         self.came(task, pc, came)
     }
 
@@ -480,6 +485,7 @@ impl<'a> Director<'a> {
         let woken = self.lines.iter().any(|line| line.pc == pc.0);
         let announced = match (&ended, instr.ending) {
             (Ended::Ok, Ending::Succeeds) => true,
+            (Ended::Ok, Ending::Fails(_) | Ending::Event(_)) if instr.race.is_some() => true, // There it only permits.
             (Ended::Ok, Ending::Event(_)) => woken,
             (Ended::Fails(name), Ending::Fails(failure)) => *name == failure.to_string(),
             (Ended::Event(name), Ending::Event(event)) => *name == event.to_string(),

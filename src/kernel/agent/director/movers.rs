@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Director, Flow};
 use crate::ir::{Area, MemKind, Op};
@@ -22,6 +22,8 @@ const MADV_COLLAPSE: i32 = 25;
 const PMD_PAGES: usize = 1 << PMD_ORDER;
 /// How often all memory is compacted until a page moves.
 const COMPACTIONS: u32 = 3;
+/// Between two looks at what is being written.
+const WRITEBACK_STEP: Duration = Duration::from_micros(200);
 /// Between two looks at what ksmd does.
 const KSM_STEP: Duration = Duration::from_millis(2);
 /// How long ksmd may take for a few passes over a few pages.
@@ -101,7 +103,19 @@ impl Director<'_> {
                 "reclaim of a page that several page tables map cannot be asked for: MADV_PAGEOUT passes over it",
             ));
         }
-        self.advise_process(area, libc::MADV_PAGEOUT)
+        let pages = self.pfns(area);
+        self.advise_process(area, libc::MADV_PAGEOUT)?;
+        self.let_writeback_end(&pages);
+        Ok(())
+    }
+
+    /// Pages on their way to the swap device are there before the next line: until then their slots are not given back and they
+    /// are not reclaimed again (mm/vmscan.c, `shrink_folio_list`), which no scenario asks about.
+    pub(super) fn let_writeback_end(&self, pages: &[Option<u64>]) {
+        let is_busy = || pages.iter().flatten().any(|pfn| self.agent.frames.is_under_writeback(*pfn));
+        while is_busy() && Instant::now() < self.deadline {
+            thread::sleep(WRITEBACK_STEP);
+        }
     }
 
     /// Whether a page of an area is mapped more than once, as far as can be seen.
@@ -115,7 +129,7 @@ impl Director<'_> {
         eye.entry(&self.inherited.plan, page).pfn()
     }
 
-    fn pfns(&self, area: Area) -> Vec<Option<u64>> {
+    pub(super) fn pfns(&self, area: Area) -> Vec<Option<u64>> {
         area.pages().map(|page| self.pfn(area.proc, page)).collect()
     }
 

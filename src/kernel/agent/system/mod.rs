@@ -10,6 +10,7 @@ mod swap;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use guardian::Guardian;
 pub(super) use settings::Change;
@@ -22,6 +23,8 @@ const THP: &str = "/sys/kernel/mm/transparent_hugepage";
 const KSM: &str = "/sys/kernel/mm/ksm";
 /// Huge pages that are free where a scenario does not say how many, beyond those that its mappings can hold.
 const HUGETLB_SPARE: u64 = 2;
+/// How long the rings of a scenario that has ended may keep its pages: io_uring gives them back some time later.
+const LEFT_OVERS: Duration = Duration::from_secs(2);
 
 /// The machine's settings as the agent has changed them.
 #[derive(Default)]
@@ -36,7 +39,12 @@ impl System {
     /// # Errors
     /// Why it cannot be had.
     pub fn arrange(&mut self, needs: Vec<Change>) -> Result<(), String> {
-        if needs.iter().all(|need| self.have.contains(need)) {
+        let is_there = |need: &Change| match need {
+            // Scenarios may have used it up, which is not undone.
+            Change::Hugepages { log2, free } => settings::are_free(*log2, *free, LEFT_OVERS),
+            Change::Write { .. } | Change::Swap { .. } | Change::Swapoff => true,
+        };
+        if needs.iter().all(|need| self.have.contains(need) && is_there(need)) {
             return Ok(());
         }
         self.restore()?;
@@ -75,7 +83,12 @@ impl System {
     /// # Errors
     /// What could not be undone. The guardian is given up then, and a new one starts where it is needed.
     pub fn restore(&mut self) -> Result<(), String> {
-        self.have.clear();
+        for change in std::mem::take(&mut self.have) {
+            if let Change::Hugepages { log2, free } = change {
+                // What is in use when the pool shrinks would stay in it as a surplus.
+                settings::are_free(log2, free, LEFT_OVERS);
+            }
+        }
         let Some(guardian) = &mut self.guardian else { return Ok(()) };
         let done = guardian.restore();
         if done.is_err() {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,17 +110,36 @@ fn write(path: &str, text: &str, journal: &mut Vec<Undo>) -> Result<(), String> 
     fs::write(path, text).map_err(with)
 }
 
+/// A number that the kernel tells of its huge pages of a size (log2 of their bytes).
+fn pool(log2: u32, name: &str) -> Result<u64, String> {
+    let path = format!("{}/{name}", pool_folder(log2));
+    let text = read(&path).map_err(|error| format!("{path}: {error}"))?;
+    text.parse().map_err(|_| format!("{path} says `{text}`"))
+}
+
+fn pool_folder(log2: u32) -> String {
+    format!("/sys/kernel/mm/hugepages/hugepages-{}kB", (1u64 << log2) >> 10)
+}
+
+/// Whether so many huge pages are free, or come to be within some time, and promised to nobody.
+pub(super) fn are_free(log2: u32, wanted: u64, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    // The number of promised ones falls below zero while a pinned page outlives its mapping.
+    while pool(log2, "free_hugepages") != Ok(wanted) || pool(log2, "resv_hugepages") != Ok(0) {
+        if until < Instant::now() {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
 fn hugepages(log2: u32, free: u64, journal: &mut Vec<Undo>) -> Result<(), String> {
-    let folder = format!("/sys/kernel/mm/hugepages/hugepages-{}kB", (1u64 << log2) >> 10);
-    let number = |name: &str| -> Result<u64, String> {
-        let path = format!("{folder}/{name}");
-        let text = read(&path).map_err(|error| format!("{path}: {error}"))?;
-        text.parse().map_err(|_| format!("{path} says `{text}`"))
-    };
+    let number = |name: &str| pool(log2, name);
     let unfree = number("nr_hugepages")?.saturating_sub(number("free_hugepages")?.saturating_sub(number("resv_hugepages")?));
     // Pages beyond the pool would come where a scenario says that there are none.
-    write(&format!("{folder}/nr_overcommit_hugepages"), "0", journal)?;
-    write(&format!("{folder}/nr_hugepages"), &(unfree + free).to_string(), journal)?;
+    write(&format!("{}/nr_overcommit_hugepages", pool_folder(log2)), "0", journal)?;
+    write(&format!("{}/nr_hugepages", pool_folder(log2)), &(unfree + free).to_string(), journal)?;
     match number("free_hugepages")? {
         there if there < free => Err(format!("only {there} of {free} huge pages could be had: memory is in pieces")),
         _ => Ok(()),
