@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Cx, Progress, Ruling, huge, map, migrate};
 use crate::ir::Prot;
 use crate::observe::Seen;
-use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
+use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, Feature, ProtUpgrade, WpPinned};
 use crate::state::{At, MmapLock, Pfn, Pte, PteFlags, Slot, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
@@ -292,7 +292,7 @@ pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
         return Progress::Blocked;
     }
-    let refused = if !is_registered(cx) {
+    let refused = if !may_protect(cx) {
         Some(Failure::ENOENT)
     } else if cx.me().at == At::Start && any_refuses(cx) {
         Some(Failure::EBUSY)
@@ -319,8 +319,16 @@ pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     cx.commit_pages(pages, Seen::Nothing)
 }
 
-fn is_registered<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
-    cx.slot().vma.flags.contains(VmaFlags::MAPPED | VmaFlags::UFFD_WP)
+/// Whether userfaultfd may change the protection of the page at hand. A release that knows no ranges of several vmas looks at all
+/// of them first (D8).
+///
+/// Source: mm/userfaultfd.c `mwriteprotect_range` (a1b92a3f14b9, 6.4).
+fn may_protect<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    let area = cx.area();
+    let vma = |vpn: Vpn| cx.st.slot(area.proc, vpn).vma.flags - (VmaFlags::ANON_VMA | VmaFlags::RESERVED);
+    let whole = cx.me().at == At::Start && cx.policy.lacks.has(Feature::UffdWpVmas);
+    let is_one = || area.pages().all(|vpn| vma(vpn) == vma(area.start));
+    cx.slot().vma.flags.contains(VmaFlags::MAPPED | VmaFlags::UFFD_WP) && (!whole || is_one())
 }
 
 /// UFFDIO_WRITEPROTECT without the bit: the pte may become writable at once. Sleepers wake when the whole range is done; a call
@@ -332,7 +340,7 @@ pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
         return Progress::Blocked;
     }
-    if !is_registered(cx) {
+    if !may_protect(cx) {
         cx.read_unlock(proc);
         return Progress::Failed(Failure::ENOENT);
     }

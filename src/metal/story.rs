@@ -9,7 +9,10 @@ use crate::kernel::wire::{Ended, Fact, Facts, Line, Ran, Saw};
 use crate::types::Pc;
 
 /// Facts of a page that a kernel may be able to show, in the order in which they are told.
-pub const FACTS: &[&str] = &["value", "frame", "kind", "present", "swapped", "soft_dirty", "uffd_wp", "mapcount", "exclusive"];
+///
+/// `ksm` is no fact of its own: without it a merged page is of the kind `anon`.
+pub const FACTS: &[&str] =
+    &["value", "frame", "kind", "ksm", "present", "swapped", "soft_dirty", "uffd_wp", "mapcount", "exclusive"];
 
 /// Why a page of which the engine and a kernel may say different things is not held against them.
 const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel leaves them to the next fault where nothing was \
@@ -20,8 +23,8 @@ const AROUND: &str = "which ptes of a file a fault fills besides its own: a kern
      (mm/memory.c, `do_fault_around`), and the model does not";
 
 /// Why what a kernel tells of some pages of a large folio is not held against the engine.
-const TAILS: &str = "marks of single pages of a large folio that ptes map: kpageflags tells the first page's of all (fs/proc/page.c, \
-     `stable_page_flags`, 6.10)";
+const TAILS: &str = "marks of pages of a large folio but the first: where ptes map them kpageflags tells the first one's of all \
+     (fs/proc/page.c, `stable_page_flags`, 6.10), and before PAGEMAP_SCAN (6.7) nobody says what maps them";
 
 /// Why the facts after a line that woke others are not held against each other.
 const WOKEN: &str = "pages after a line that wakes a thread: on a kernel it goes on at once, while they are looked at";
@@ -97,7 +100,7 @@ pub fn of_engine(run: &Run, program: &Program, facts: &[&str]) -> Vec<Entry> {
             told.tell(&format!("reads [{}]", observation.page), observation.value.to_string());
         }
         for (page, page_facts) in pages.iter().filter(|_| is_still(&pcs, line)) {
-            told.facts(page, engine_facts(page_facts), facts);
+            told.facts(page, engine_facts(page_facts, facts.contains(&"ksm")), facts);
         }
     }
     told.entries
@@ -128,13 +131,13 @@ impl Teller {
     }
 }
 
-fn engine_facts(facts: &PageFacts) -> Vec<(&'static str, String)> {
+fn engine_facts(facts: &PageFacts, tells_ksm: bool) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     if let Some(value) = facts.value.as_ref().filter(|_| facts.present) {
         told.push(("value", value.to_string()));
     }
     told.push(("frame", facts.frame.clone().unwrap_or_else(|| "none".to_owned())));
-    told.push(("kind", facts.kind.to_owned()));
+    told.push(("kind", if facts.kind == "ksm" && !tells_ksm { "anon" } else { facts.kind }.to_owned()));
     for (name, is) in
         [("present", facts.present), ("swapped", facts.swapped), ("soft_dirty", facts.soft_dirty), ("uffd_wp", facts.uffd_wp)]
     {

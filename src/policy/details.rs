@@ -96,6 +96,8 @@ set! {
         HugetlbDontneed,
         /// `uffd register A wp` on files and hugetlb: from 5.19.
         UffdWpFile,
+        /// `uffd wp A` and `unwp A` of several mappings, or of a range with a hole, as far as they go: from 6.4.
+        UffdWpVmas,
         /// `madvise A collapse`: from 6.1.
         Collapse,
         /// `madvise A guard_install` and `guard_remove`: from 6.13.

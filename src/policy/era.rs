@@ -53,6 +53,7 @@ pub const V5_7: Policy = Policy {
         Feature::UffdMinorShmem,
         Feature::HugetlbDontneed,
         Feature::UffdWpFile,
+        Feature::UffdWpVmas,
         Feature::Collapse,
         Feature::Guard,
     ]),
@@ -159,11 +160,11 @@ pub const V6_2: Policy = Policy {
     ..V6_1
 };
 
-/// c8070b787519 (K27), a7e689dd1c06 (K29), 8ac268436e6d (D8), 24bf08c4376b (B36, 6.3).
+/// c8070b787519 (K27), a7e689dd1c06 (K29), a1b92a3f14b9 and 8ac268436e6d (D8), 24bf08c4376b (B36, 6.3).
 pub const V6_5: Policy = Policy {
     zero_pin: ZeroPin::NotCounted,
     dio_ref: DioRef::Pin,
-    lacks: V6_2.lacks.with(&[Feature::PinFile]),
+    lacks: V6_2.lacks.without(&[Feature::UffdWpVmas]).with(&[Feature::PinFile]),
     defects: V6_2.defects.without(&[Defect::B36]),
     ..V6_2
 };

@@ -238,10 +238,9 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
         pincount: None,
         exclusive: match flags {
             _ if absent => sight.exclusive.then_some(Fact::Observed(false)),
-            Some(flags) if sight.exclusive => Some(match marked(at, entry, flags, frames) {
+            Some(flags) if sight.exclusive => Some(match marked(at, entry, flags, sight.tails, frames) {
                 Some(marked) => Fact::Observed(is_anon && marked),
-                None if sight.tails => Fact::Observed(is_anon && flags & KPF_EXCLUSIVE != 0),
-                None => Fact::Unseen("kpageflags tells the mark of a folio's first page alone".to_owned()),
+                None => Fact::Unseen("marks of a large folio's pages cannot be told from that of the first".to_owned()),
             }),
             _ => None,
         },
@@ -250,16 +249,18 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
 }
 
 /// Whether an anonymous page is marked. Where a PMD maps it, the mark of the first page is that of all; `None` of the others
-/// where ptes map them.
-fn marked(at: &At<'_>, entry: Entry, flags: u64, frames: &Frames) -> Option<bool> {
+/// where ptes map them and `tails` cannot be seen, or where nobody says what maps them.
+fn marked(at: &At<'_>, entry: Entry, flags: u64, tails: bool, frames: &Frames) -> Option<bool> {
     let page = at.plan.page(at.eye.proc, at.vpn);
     let nth = (page.at() >> PAGE.trailing_zeros()) as u64 % PMD_PAGES;
     if flags & KPF_COMPOUND_TAIL == 0 || flags & KPF_HUGE != 0 {
         return Some(flags & KPF_EXCLUSIVE != 0);
     }
-    let head = entry.pfn().filter(|_| at.eye.is_pmd_mapped(page) == Some(true));
-    let flags = head.and_then(|pfn| frames.flags(pfn.saturating_sub(nth)))?;
-    Some(flags & KPF_EXCLUSIVE != 0)
+    match at.eye.is_pmd_mapped(page) {
+        Some(true) => entry.pfn().and_then(|pfn| frames.flags(pfn.saturating_sub(nth))).map(|flags| flags & KPF_EXCLUSIVE != 0),
+        Some(false) if tails => Some(flags & KPF_EXCLUSIVE != 0),
+        Some(false) | None => None,
+    }
 }
 
 /// Which processes' pages are mapped, as the operations that succeeded say.

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
@@ -193,6 +194,15 @@ fn direct_file() -> Result<OwnedFd, String> {
 /// Of statfs(2): a tmpfs, whose files are shared memory.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
+/// The same where a file system makes none without a name.
+fn removed_file(folder: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = folder.join(format!("cowl-nameless-{}", std::process::id()));
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | more;
+    let file = open(&path, flags, Mode::RUSR | Mode::WUSR)?;
+    rustix::fs::unlink(&path)?;
+    Ok(file)
+}
+
 /// A file of a disk without a name, a page long.
 fn nameless_file(more: OFlags) -> Result<OwnedFd, String> {
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC | more;
@@ -203,7 +213,7 @@ fn nameless_file(more: OFlags) -> Result<OwnedFd, String> {
             why = format!("{} is of memory, and of no disk", folder.display());
             continue;
         }
-        let file = open(&folder, flags, Mode::RUSR | Mode::WUSR);
+        let file = open(&folder, flags, Mode::RUSR | Mode::WUSR).or_else(|_| removed_file(&folder, more));
         match file.and_then(|file| rustix::fs::ftruncate(&file, PAGE as u64).map(|()| file)) {
             Ok(file) => return Ok(file),
             Err(error) => why = format!("no nameless file in {}: {error}", folder.display()),

@@ -220,6 +220,12 @@ impl Agent {
             ("swapped", "bit 62 of pagemap", true, ""),
             ("frame", "frame numbers in pagemap", sight.frames, root),
             ("kind", "kpageflags", sight.flags, root),
+            (
+                "ksm",
+                "bit 21 of kpageflags",
+                sight.ksm,
+                if sight.flags { "the kernel says of all anonymous pages that they are merged" } else { root },
+            ),
             ("mapcount", "kpagecount", sight.counts, root),
             ("exclusive", flags, sight.exclusive, root),
             ("soft_dirty", "bit 55 of pagemap", sight.soft_dirty, "the kernel is without MEM_SOFT_DIRTY"),

@@ -40,6 +40,7 @@ const MOUNTS: &[(&str, &str, bool)] = &[
     ("sysfs", "/sys", true),
     ("devtmpfs", "/dev", true),
     ("tmpfs", "/tmp", true),
+    ("ramfs", "/var/tmp", false), // Files that are no shared memory.
     ("debugfs", "/sys/kernel/debug", false),
 ];
 

@@ -95,7 +95,14 @@ pub(super) fn run(agent: &Agent, job: &Job, race: Option<(u64, u32)>) -> Ran {
         return ran;
     }
     let read = nanos(start);
-    match Director::start(agent, plan, job, race) {
+    let files = match files(&plan) {
+        Ok(files) => files,
+        Err(why) => {
+            ran.stopped = Some(Stop::Skip(why));
+            return ran;
+        }
+    };
+    match Director::start(agent, plan, files, job, race) {
         Err(error) => ran.stopped = Some(Stop::Crashed(format!("the first process could not be made: {error}"))),
         Ok(mut director) => {
             director.times.start = nanos(start) - read;
@@ -127,7 +134,7 @@ fn can_run(agent: &Agent, plan: &Plan, job: &Job) -> Result<(), String> {
 }
 
 /// The files of a program that have a name: nameless ones of a disk, or of memory.
-fn files(plan: &Plan) -> io::Result<Vec<Option<OwnedFd>>> {
+fn files(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, String> {
     let program = &plan.program;
     let file = |(nth, decl): (usize, &FileDecl)| {
         if decl.name.is_empty() {
@@ -139,16 +146,16 @@ fn files(plan: &Plan) -> io::Result<Vec<Option<OwnedFd>>> {
         };
         let huge = program.code.iter().find_map(|instr| maps(instr.op));
         let file = match (decl.memfd, huge) {
-            (false, _) => super::nameless_file(OFlags::empty()).map_err(io::Error::other)?,
-            (true, None) => memfd_create("cowl", MemfdFlags::CLOEXEC)?,
+            (false, _) => Ok(super::nameless_file(OFlags::empty())?),
+            (true, None) => memfd_create("cowl", MemfdFlags::CLOEXEC),
             (true, Some(log2)) => {
                 let size = MemfdFlags::from_bits_retain(log2 << libc::MFD_HUGE_SHIFT);
-                memfd_create("cowl", MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | size)?
+                memfd_create("cowl", MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | size)
             }
         };
         let log2 = huge.unwrap_or(PAGE.trailing_zeros());
-        ftruncate(&file, u64::from(decl.len_pages) << log2)?;
-        Ok(Some(file))
+        let sized = file.and_then(|file| ftruncate(&file, u64::from(decl.len_pages) << log2).map(|()| file));
+        sized.map(Some).map_err(|error| format!("a file cannot be made: {error}"))
     };
     program.files.iter().enumerate().map(file).collect()
 }
@@ -158,7 +165,13 @@ fn nanos(since: Instant) -> u64 {
 }
 
 impl<'a> Director<'a> {
-    fn start(agent: &'a Agent, plan: Plan, job: &Job, race: Option<(u64, u32)>) -> io::Result<Self> {
+    fn start(
+        agent: &'a Agent,
+        plan: Plan,
+        files: Vec<Option<OwnedFd>>,
+        job: &Job,
+        race: Option<(u64, u32)>,
+    ) -> io::Result<Self> {
         // One end more for each process: for the first thread of one that never acts.
         let (mut ends, mut workers) = (Vec::new(), Vec::new());
         for _ in 0..plan.program.tasks.len() + plan.program.procs.len() {
@@ -172,7 +185,6 @@ impl<'a> Director<'a> {
             Ok(file) => Ok(file.try_clone()?),
             Err(why) => Err(why.clone()),
         };
-        let files = files(&plan)?;
         let (meeting, cpus, home) = (agent.meeting, agent.cpus.clone(), agent.home);
         let mut inherited = Inherited { plan, ends: workers, device, direct, files, meeting, cpus, home };
         let first = first_task(&inherited.plan.program, ProcId(0)).unwrap_or(TaskId::at(tasks));

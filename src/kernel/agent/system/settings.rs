@@ -97,7 +97,7 @@ pub(super) fn read(path: &str) -> io::Result<String> {
     Ok(chosen.unwrap_or(&text).trim().to_owned())
 }
 
-fn write(path: &str, text: &str, journal: &mut Vec<Undo>) -> Result<(), String> {
+pub(super) fn write(path: &str, text: &str, journal: &mut Vec<Undo>) -> Result<(), String> {
     let with = |error: io::Error| format!("{path}: {error}");
     let old = read(path).map_err(with)?;
     if old == text {

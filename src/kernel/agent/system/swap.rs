@@ -6,12 +6,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::settings::Undo;
+use super::settings::{self, Undo};
 use crate::kernel::agent::stretch::PAGE;
 use crate::kernel::agent::sys;
 
 /// Slots where a scenario does not say how many.
 const SLOTS: u16 = 16_384;
+
+/// Slots of a cluster.
+const CLUSTER: u16 = 256;
 
 /// Names what is swapped to instead of a file, in the environment: a block device, which is overwritten.
 pub const SWAP: &str = "COWL_SWAP";
@@ -23,7 +26,13 @@ pub(super) fn on(zram: bool, slots: Option<u16>, journal: &mut Vec<Undo>) -> Res
     let header = header(slots.unwrap_or(SLOTS));
     match (zram, std::env::var_os(SWAP)) {
         (true, _) => on_zram(&header, journal),
-        (false, Some(device)) => on_device(&device.to_string_lossy(), &header, journal),
+        (false, Some(device)) => {
+            let device = device.to_string_lossy();
+            if slots.is_some_and(|slots| slots < CLUSTER) {
+                turning(&device, journal)?;
+            }
+            on_device(&device, &header, journal)
+        }
         (false, None) => on_file(&header, journal),
     }
 }
@@ -73,6 +82,14 @@ fn file(path: &str, header: &Header, journal: &mut Vec<Undo>) -> io::Result<()> 
         left -= some;
     }
     file.sync_all()
+}
+
+/// Says of a device that it turns: of one that does not, a kernel before 6.12 finds no free cluster in a smaller area, and not
+/// its first slot (mm/swapfile.c, `scan_swap_map_slots`).
+fn turning(device: &str, journal: &mut Vec<Undo>) -> Result<(), String> {
+    let name = device.rsplit('/').next().unwrap_or_default();
+    let path = format!("/sys/class/block/{name}/queue/rotational");
+    if Path::new(&path).exists() { settings::write(&path, "1", journal) } else { Ok(()) }
 }
 
 fn on_device(path: &str, header: &Header, journal: &mut Vec<Undo>) -> Result<(), String> {
