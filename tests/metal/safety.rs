@@ -1,7 +1,7 @@
 //! However a run ends, the machine is as it was.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -54,37 +54,33 @@ fn long(lines: &str) -> String {
     format!("{lines}\np: fork c\n{}", "c: read b\n".repeat(9_900))
 }
 
-/// A runner whose agent is in the middle of a scenario that has changed the machine and goes on for some seconds.
-///
-/// `sh` stands for the runner: its child is the agent.
-fn runner_in_the_middle(lines: &str) -> Child {
-    let script = format!("{} kernel agent; true", env!("CARGO_BIN_EXE_cowl"));
-    let mut runner = Command::new("sh")
-        .args(["-c", &script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+/// `cowl kernel compare --allow-system` on a scenario of these lines that goes on for some seconds, and its file.
+fn runner_in_the_middle(lines: &str) -> (Child, PathBuf) {
+    let path = std::env::temp_dir().join(format!("cowl-long-{}.cow", std::process::id()));
+    fs::write(&path, format!("scenario long {{\n{}\n}}\n", long(lines))).expect("a file");
+    let runner = Command::new(env!("CARGO_BIN_EXE_cowl"))
+        .args(["kernel", "compare", "--allow-system"])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .spawn()
-        .expect("there is a shell");
-    let mut answers = BufReader::new(runner.stdout.take().expect("a pipe was asked for"));
-    let mut line = String::new();
-    answers.read_line(&mut line).expect("the agent greets");
-    let job = cowl::kernel::wire::Request::Run(job(&long(lines)));
-    let text = serde_json::to_string(&job).expect("JSON") + "\n";
-    runner.stdin.as_mut().expect("a pipe was asked for").write_all(text.as_bytes()).expect("the agent listens");
-    runner
+        .expect("the built command starts");
+    (runner, path)
 }
 
 /// Kills the runner once `changed` is so, and holds the machine against what it was.
 fn killed_in_the_middle(lines: &str, changed: impl Fn() -> bool) {
     let before = machine();
-    let mut runner = runner_in_the_middle(lines);
+    let (mut runner, file) = runner_in_the_middle(lines);
     soon("the change", changed);
     // The agent, and two processes of the scenario.
     let pid = i32::try_from(runner.id()).expect("a process id");
     soon("the processes of the scenario", || 3 <= descendants(pid).len());
     let theirs = descendants(pid);
+    assert!(runner.try_wait().expect("it is our child").is_none(), "it was to be killed amid the scenario");
     runner.kill().expect("it can be killed");
     runner.wait().expect("it ends");
+    fs::remove_file(file).expect("removed");
     soon("the end of its processes", || theirs.iter().all(|pid| is_gone(*pid)));
     soon("the machine as it was", || machine() == before);
 }
