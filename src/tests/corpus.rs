@@ -71,7 +71,10 @@ fn snapshot(path: &Path) -> Result<String, Vec<String>> {
         let table = table::body(&file, judged, &releases, &Look::default());
         format!("{}\n{table}{}", judged.title(), states(judged, &releases))
     };
-    Ok(file.scenarios.iter().map(block).collect::<Vec<_>>().join("\n"))
+    match file.scenarios.is_empty() {
+        true => Ok("it has no scenario of its own; others take it in".to_owned()),
+        false => Ok(file.scenarios.iter().map(block).collect::<Vec<_>>().join("\n")),
+    }
 }
 
 fn unmet(judged: &Judged) -> Vec<String> {
