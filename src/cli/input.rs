@@ -35,7 +35,7 @@ pub struct Refused {
 
 /// The texts that are meant by `paths`, folders replaced by their `.cow` files in sorted order, each file once and read when its turn
 /// comes; first whatever cannot be found.
-pub fn texts(paths: &[PathBuf]) -> impl ExactSizeIterator<Item = Result<Asked, Box<Refused>>> {
+pub fn texts(paths: &[PathBuf]) -> impl ExactSizeIterator<Item = Result<Asked, Box<Refused>>> + use<> {
     let (named, refused) = expand(paths);
     let refused = refused.into_iter().map(|refused| Err(Box::new(refused)));
     let turns: Vec<Result<Named, Box<Refused>>> = refused.chain(named.into_iter().map(Ok)).collect();

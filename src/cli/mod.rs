@@ -9,7 +9,7 @@ mod explain;
 mod explore;
 mod fmt;
 mod fuzz;
-mod input;
+pub(crate) mod input;
 mod kernel;
 mod kernel_fuzz;
 mod matrix;

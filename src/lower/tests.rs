@@ -41,15 +41,6 @@ fn names(expect: &Expect) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_corpus_lowers() {
-    insta::glob!("../../corpus", "**/*.cow", |path| {
-        let text = std::fs::read_to_string(path).unwrap();
-        let (_, mistakes) = lowered(&text);
-        assert_eq!(mistakes, [], "{}", path.display());
-    });
-}
-
-#[test]
 fn each_process_has_an_address_space_and_children_inherit_it() {
     let lowered = good(
         "scenario a { p: mmap one 2 pages ; p: mmap two 1 page ; p: fork c ; p: mmap p-own 3 pages ; c: mmap c-own 1 page ; \

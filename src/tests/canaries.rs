@@ -1,30 +1,20 @@
 //! Every rule is seen to fail: a scenario in `corpus/canary/` breaks it under a policy that no kernel had.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use strum::VariantArray;
 
+use super::scenario_files;
 use crate::campaign::bank::bank;
 use crate::check::invariants::ALL;
 use crate::check::report::Verdict;
 use crate::check::{Under, judge};
 use crate::ir::Outcome;
-use crate::lower::{Lowered, lower};
+use crate::lower::Lowered;
 use crate::policy::{self, Defect};
-use crate::syntax::parse;
 
 fn canaries() -> Vec<Lowered> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/canary");
-    let entries = fs::read_dir(folder).expect("corpus/canary can be read");
-    let files =
-        entries.map(|entry| fs::read_to_string(entry.expect("an entry can be read").path()).expect("a canary can be read"));
-    let lowered = files.map(|text| {
-        let (tree, mistakes) = parse(&text);
-        lower("canary.cow", &tree, &mistakes, &mut |_, path| Err(format!("no file {path}"))).0
-    });
-    lowered.collect()
+    scenario_files("corpus/canary").into_iter().map(|file| file.lowered).collect()
 }
 
 /// The rules that canaries break under policies of their own: numbers of breaches that came.

@@ -3,19 +3,16 @@
 //! A random order can show that something comes sometimes, and can refute that it never or always comes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs;
-use std::path::{Path, PathBuf};
 
+use super::{CorpusFile, scenario_files};
 use crate::check::invariants::Books;
 use crate::check::verdict::of_reading;
 use crate::engine::Progress;
 use crate::ideal::{EverHeld, Ideal};
 use crate::ir::{Ending, Frequency, Outcome, Program, Scenario};
-use crate::lower::lower;
 use crate::observe::Seen;
 use crate::policy::{self, Policy};
 use crate::run::World;
-use crate::syntax::parse;
 use crate::types::{Large, Pc, ProcId, TaskId};
 
 /// Orders tried of each race under each policy.
@@ -145,22 +142,14 @@ fn outcome(program: &Program, policy: &Policy, dice: &mut Dice) -> Outcome {
 }
 
 /// A scenario with a race, its file, and the policies that there are for it.
-type Race = (PathBuf, Scenario, Vec<(String, Policy)>);
+type Race = (String, Scenario, Vec<(String, Policy)>);
 
 /// Every scenario with a race.
 fn races() -> Vec<Race> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    let folders = fs::read_dir(folder).expect("corpus can be read").map(|entry| entry.expect("an entry can be read").path());
-    let files = folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).expect("a folder can be read"));
-    let mut files: Vec<_> = files.map(|entry| entry.expect("an entry can be read").path()).collect();
-    files.sort();
     let mut races = Vec::new();
-    for path in files {
-        let text = fs::read_to_string(&path).expect("a scenario can be read");
-        let (tree, mistakes) = parse(&text);
-        let (lowered, _) = lower("race.cow", &tree, &mistakes, &mut |_, path| Err(format!("no file {path}")));
-        let raced =
-            lowered.scenarios.into_iter().filter(|scenario| scenario.program.code.iter().any(|line| line.race.is_some()));
+    for CorpusFile { path, lowered, .. } in scenario_files("corpus") {
+        let has_race = |scenario: &Scenario| scenario.program.code.iter().any(|line| line.race.is_some());
+        let raced = lowered.scenarios.into_iter().filter(has_race);
         let policies: Vec<_> = lowered.policies.iter().map(|user| (user.name.clone(), user.policy)).collect();
         races.extend(raced.map(|scenario| (path.clone(), scenario, policies.clone())));
     }
@@ -186,7 +175,7 @@ fn expectations_of_races_hold_in_random_orders() {
                     Frequency::Never => came == 0,
                 };
                 if !met {
-                    let (says, file) = (expect.frequency, path.file_name().unwrap_or_default().display());
+                    let (says, file) = (expect.frequency, path.rsplit('/').next().unwrap_or_default());
                     complaints.push(format!("{file}, {}: {says} {}: {came} of {ORDERS}", name, expect.outcome));
                 }
             }

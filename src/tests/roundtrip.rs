@@ -2,6 +2,7 @@
 
 use strum::VariantArray;
 
+use super::{CorpusFile, scenario_files};
 use crate::ir::{Assert, Expect, Scenario, Verb};
 use crate::lower::{Lowered, lower};
 use crate::syntax::parse;
@@ -60,13 +61,11 @@ fn policies_of(text: &str) -> String {
 
 #[test]
 fn every_scenario_of_the_corpus_survives_printing() {
-    insta::glob!("../../corpus", "**/*.cow", |path| {
-        let text = std::fs::read_to_string(path).unwrap();
-        let lowered = read(&text);
+    for CorpusFile { text, lowered, .. } in scenario_files("corpus") {
         for scenario in lowered.scenarios_or_unmodelled() {
             check(scenario, &lowered, &policies_of(&format!("\n{text}")));
         }
-    });
+    }
 }
 
 const EVERY_VERB: &str = r#"
