@@ -8,10 +8,10 @@ use super::terminal::{Searching, Stop};
 use super::{Exit, Fail, Out, input};
 use crate::analysis::{self, FileReport, Options, Plan};
 use crate::check::report::Met;
-use crate::explore::{self, Bound, Hands, Limits, Model, Named, Progress, schedule};
+use crate::explore::{self, Bound, Hands, Limits, Model, Named, Progress, Searched, schedule};
 use crate::policy::Policy;
 use crate::render::{lanes, search};
-use crate::types::{Large, Size, Small};
+use crate::types::{Large, Small};
 
 /// As many workers as there are to be.
 struct Workers(usize);
@@ -152,7 +152,7 @@ pub fn replay(args: &Replay, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), F
     Ok(())
 }
 
-fn replayed<B: Size>(
+fn replayed<B: Searched>(
     args: &Replay,
     file: &FileReport,
     plan: &Plan,

@@ -4,6 +4,7 @@
 //! of each (`table`). It judges beside the engine's state all serial orders that explain what was seen (`serial`): a
 //! promise is broken where none does.
 
+mod expand;
 mod node;
 mod reduce;
 mod report;
@@ -11,15 +12,16 @@ pub mod schedule;
 mod search;
 mod serial;
 mod table;
+mod touch;
 
-pub use node::{Model, Node, Stepped};
+pub use node::{Model, Node, Searched, Stepped};
 pub use reduce::Reduction;
 pub use report::{Bound, Ending, Found, Report};
 pub use search::{Alone, Hands, Limits, Progress};
 
 use crate::ir::Program;
 use crate::policy::Policy;
-use crate::types::{Large, Size, Small};
+use crate::types::{Large, Small};
 
 /// States of a race that `cowl run` tries.
 pub const RUN_STATES_MAX: u64 = 50_000;
@@ -30,7 +32,7 @@ pub const RUN_STATES_MAX: u64 = 50_000;
 ///
 /// # Panics
 /// Only with `cowl bug:`; the program must have come from lowering and fit `B`.
-pub fn explore<B: Size>(
+pub fn explore<B: Searched>(
     model: &Model<'_, B>,
     limits: Limits,
     hands: &impl Hands,
@@ -69,7 +71,7 @@ pub fn explore_any(
     }
 }
 
-fn named<B: Size>(
+fn named<B: Searched>(
     model: &Model<'_, B>,
     limits: Limits,
     hands: &impl Hands,

@@ -1,30 +1,41 @@
 //! Where a search stands: the engine's state, how far each actor's lines are, and what explains what was seen.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
+#[cfg(test)]
 use super::reduce::Reduction;
-use super::serial::{Effect, Explained, Orders, Pending};
+use super::serial::{Effect, Explained, Orders, Pending, Set};
+use super::touch::Reach;
 use crate::check::beside::Beside;
 use crate::check::invariants::Books;
 use crate::engine::{self, Cx, Progress};
-use crate::ir::{Op, Outcome, Program};
+use crate::ir::{MemKind, Op, Outcome, Program};
 use crate::policy::Policy;
 use crate::run::{End, as_announced};
-use crate::state::{At, State, TaskFlags};
+use crate::state::{At, State, Task, TaskFlags};
 use crate::trace::Sink;
-use crate::types::{Pc, ProcId, Size, Table, TaskId};
+use crate::types::{Large, Pc, ProcId, Size, Small, Table, TaskId};
 
 /// What a search is about.
-pub struct Model<'p, B: Size> {
+pub struct Model<'p, B: Searched> {
     pub program: &'p Program,
     pub policy: &'p Policy,
     pub(super) orders: Orders<'p, B>,
     /// What a search leaves out unless it is to leave nothing out.
+    #[cfg(test)]
     pub(super) reduction: Reduction,
+    /// Frames may be renumbered: none stand together.
+    pub(super) renames: bool,
+    /// Nothing is held against rules and promises: what is left is which states there are.
+    unjudged: bool,
+    /// What is known of the program's operations beforehand, where all of them can be told apart.
+    pub(super) reach: Option<Reach>,
     books: Books,
     beside: Beside<'p>,
     /// The first instruction of each block: a line, or a race; at the end the program's length.
     blocks: Vec<u16>,
+    /// For each line the next of the same actor in the same block, plus one; 0 where there is none.
+    next: Vec<u16>,
 }
 
 /// How far an actor is with its lines of a block.
@@ -38,14 +49,82 @@ struct Lane {
     slept: bool,
 }
 
+/// A size of worlds that can be searched.
+pub trait Searched: Size {
+    /// The same state once more. A small one is copied as the bytes it is.
+    fn copied(node: &Node<Self>) -> Node<Self>;
+}
+
+impl Copy for Node<Small> {}
+
+impl Searched for Small {
+    fn copied(node: &Node<Self>) -> Node<Self> {
+        *node
+    }
+}
+
+impl Searched for Large {
+    fn copied(node: &Node<Self>) -> Node<Self> {
+        node.clone()
+    }
+}
+
 /// One state of a search.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node<B: Size> {
     pub st: State<B>,
     lanes: B::Tasks<Lane>,
     block: u16,
-    /// The set of serial orders: its number in [`Orders`].
-    serial: u32,
+    /// The set of serial orders that explain what was seen.
+    serial: Set,
+}
+
+/// Some of the actors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tasks(u64);
+
+impl Tasks {
+    pub fn insert(&mut self, task: TaskId) {
+        self.0 |= 1 << task.0;
+    }
+
+    pub fn contains(self, task: TaskId) -> bool {
+        self.0 >> task.0 & 1 == 1
+    }
+
+    /// How many they are.
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+impl std::ops::Sub for Tasks {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+impl FromIterator<TaskId> for Tasks {
+    fn from_iter<T: IntoIterator<Item = TaskId>>(tasks: T) -> Self {
+        let mut some = Self::default();
+        tasks.into_iter().for_each(|task| some.insert(task));
+        some
+    }
+}
+
+impl Iterator for Tasks {
+    type Item = TaskId;
+
+    fn next(&mut self) -> Option<TaskId> {
+        let first = TaskId(self.0.trailing_zeros() as u8);
+        if self.0 == 0 {
+            return None;
+        }
+        self.0 &= self.0 - 1;
+        Some(first)
+    }
 }
 
 /// What a step led to.
@@ -61,7 +140,7 @@ pub enum Stepped {
     Exhausted(&'static str),
 }
 
-impl<'p, B: Size> Model<'p, B> {
+impl<'p, B: Searched> Model<'p, B> {
     /// # Panics
     /// With `cowl bug:` where the program exceeds `B` ([`Program::exceeds`]).
     pub fn new(program: &'p Program, policy: &'p Policy) -> Self {
@@ -73,8 +152,28 @@ impl<'p, B: Size> Model<'p, B> {
             }
         }
         blocks.push(program.code.len() as u16);
+        let renames = program.mems.iter().all(|mem| mem.kind == MemKind::Pages);
+        let next = (0..program.code.len()).map(|pc| line_after(program, &blocks, pc)).collect();
         let (orders, books, beside) = (Orders::new(program), Books::new(program, policy), Beside::new(program));
-        Self { program, policy, orders, reduction: Reduction::Sound, books, beside, blocks }
+        Self {
+            program,
+            policy,
+            orders,
+            #[cfg(test)]
+            reduction: Reduction::Sound,
+            reach: Reach::of(program),
+            renames,
+            unjudged: false,
+            books,
+            beside,
+            blocks,
+            next,
+        }
+    }
+
+    /// The same, with nothing held against rules and promises: for comparison with other searches.
+    pub fn unjudged(self) -> Self {
+        Self { unjudged: true, ..self }
     }
 
     /// The same, leaving out something else.
@@ -86,15 +185,21 @@ impl<'p, B: Size> Model<'p, B> {
     /// The state before the first instruction.
     pub fn start(&self) -> Node<B> {
         let lanes = B::Tasks::filled(self.program.tasks.len());
-        let mut node = Node { st: State::new(self.program), lanes, block: 0, serial: 0 };
+        let mut node = Node { st: State::new(self.program), lanes, block: 0, serial: self.orders.first() };
         self.enter(&mut node);
         node
     }
 
     /// A number that equal states share, in every run.
     pub fn fingerprint(&self, node: &Node<B>) -> u64 {
-        let rest = (&node.lanes, node.block, self.orders.hash(node.serial));
-        node.st.fingerprint() ^ foldhash::fast::FixedState::with_seed(3).hash_one(rest)
+        let lane = |lane: &Lane| u64::from(lane.next) | u64::from(lane.part) << 16 | u64::from(lane.slept) << 32;
+        let mut hasher = foldhash::fast::FixedState::with_seed(3).build_hasher();
+        for pair in node.lanes.as_ref().chunks(2) {
+            let second = pair.get(1).map_or(0, lane);
+            hasher.write_u128(u128::from(second) << 64 | u128::from(lane(&pair[0])));
+        }
+        hasher.write_u128(u128::from(node.serial.hash) << 64 | u128::from(node.block));
+        node.st.fingerprint() ^ hasher.finish()
     }
 
     /// All lines are done.
@@ -102,12 +207,17 @@ impl<'p, B: Size> Model<'p, B> {
         usize::from(node.block) + 1 == self.blocks.len()
     }
 
-    /// The actors that have something left to do.
-    pub fn live<'n>(&'n self, node: &'n Node<B>) -> impl Iterator<Item = TaskId> + 'n {
-        (0..self.program.tasks.len()).map(TaskId::at).filter(|task| {
-            let (own, lane) = (node.st.task(*task), node.lanes.as_ref()[task.idx()]);
-            !own.flags.contains(TaskFlags::ASLEEP) && (own.at != At::Idle || (lane.next != 0 && self.is_born(node, *task)))
-        })
+    /// The actors that have something left to do and are not stopped.
+    pub fn live(&self, node: &Node<B>) -> Tasks {
+        let mut live = Tasks::default();
+        for (at, (own, lane)) in node.st.tasks().iter().zip(node.lanes.as_ref()).enumerate().take(self.program.tasks.len()) {
+            let task = TaskId::at(at);
+            let has_line = own.at != At::Idle || (lane.next != 0 && self.is_born(node, task));
+            if has_line && !own.flags.contains(TaskFlags::ASLEEP) {
+                live.insert(task);
+            }
+        }
+        live
     }
 
     /// The line that an actor is at or starts next.
@@ -122,7 +232,7 @@ impl<'p, B: Size> Model<'p, B> {
     pub fn remaining<'n>(&'n self, node: &'n Node<B>, task: TaskId) -> impl Iterator<Item = Pc> + 'n {
         let own = node.st.task(task);
         let next = node.lanes.as_ref()[task.idx()].next.checked_sub(1).map(Pc);
-        let later = std::iter::successors(next, |pc| self.line_after(node, *pc).checked_sub(1).map(Pc));
+        let later = std::iter::successors(next, |pc| self.next[pc.idx()].checked_sub(1).map(Pc));
         (own.at != At::Idle).then_some(own.pc).into_iter().chain(later)
     }
 
@@ -134,12 +244,10 @@ impl<'p, B: Size> Model<'p, B> {
             true => Pc(lane.next - 1),
             false => node.st.task(task).pc,
         };
-        let mut cx = Cx::new(self.policy, self.program, &mut node.st, task, sink);
         if started {
-            engine::start(&mut cx, pc);
-            cx = Cx::new(self.policy, self.program, &mut node.st, task, sink);
+            *node.st.task_mut(task) = Task { pc, at: At::Start, ..Task::default() };
         }
-        let progress = engine::step(&mut cx);
+        let progress = engine::step(&mut Cx::new(self.policy, self.program, &mut node.st, task, sink));
         if progress == Progress::Blocked {
             if started {
                 *node.st.task_mut(task) = Default::default();
@@ -147,11 +255,12 @@ impl<'p, B: Size> Model<'p, B> {
             return Stepped::Not;
         }
         if started {
-            let next = self.line_after(node, pc);
+            let next = self.next[pc.idx()];
             node.lanes.as_mut()[task.idx()] = Lane { next, part: 0, slept: false };
         }
         let stepped = self.progressed(node, task, pc, progress);
-        if stepped == Stepped::On {
+        let own = node.st.task(task);
+        if stepped == Stepped::On && (own.at == At::Idle || own.flags.contains(TaskFlags::ASLEEP)) {
             self.after(node);
         }
         stepped
@@ -159,7 +268,7 @@ impl<'p, B: Size> Model<'p, B> {
 
     /// The first rule about states that does not hold.
     pub fn broken(&self, node: &Node<B>) -> Option<Outcome> {
-        let section = node.st.mms().iter().any(|mm| mm.ptl.is_some());
+        let section = self.unjudged || node.st.mms().iter().any(|mm| mm.ptl.is_some());
         let broken = if section { None } else { self.books.broken(&node.st) };
         broken.map(|broken| Outcome::Breach(broken.rule.number))
     }
@@ -170,7 +279,9 @@ impl<'p, B: Size> Model<'p, B> {
             Progress::Committed { page, len, seen, done } => {
                 for part in page..page + len {
                     let effect = Effect { task, pc, part, seen };
-                    match self.orders.effect(node.serial, &self.pending(node, task, pc), &effect) {
+                    let unasked = Explained::By(node.serial);
+                    let explained = || self.orders.effect(node.serial, &self.pending(node, task, pc), &effect);
+                    match if self.unjudged { unasked } else { explained() } {
                         Explained::By(serial) => node.serial = serial,
                         Explained::ByNone(outcome) => return Stepped::Came(outcome),
                     }
@@ -212,7 +323,7 @@ impl<'p, B: Size> Model<'p, B> {
                 node.lanes.as_mut()[task.idx()].slept = true;
                 Explained::By(node.serial)
             }
-            End::Failed(_) => self.orders.gave_up(node.serial, task),
+            End::Failed(_) if !self.unjudged => self.orders.gave_up(node.serial, task),
             _ => Explained::By(node.serial),
         };
         match explained {
@@ -255,7 +366,7 @@ impl<'p, B: Size> Model<'p, B> {
 
     /// Nothing of the block is left that could be done: what never came to be, or sleeps, is left out.
     fn is_done(&self, node: &Node<B>) -> bool {
-        self.live(node).next().is_none()
+        self.live(node) == Tasks::default()
     }
 
     fn enter(&self, node: &mut Node<B>) {
@@ -268,17 +379,16 @@ impl<'p, B: Size> Model<'p, B> {
         }
     }
 
-    /// The next line of the same actor in the same block, plus one.
-    fn line_after(&self, node: &Node<B>, pc: Pc) -> u16 {
-        let task = self.program.code[pc.idx()].task;
-        let end = self.blocks[usize::from(node.block) + 1];
-        let next = (pc.0 + 1..end).find(|line| self.program.code[usize::from(*line)].task == task);
-        next.map_or(0, |line| line + 1)
-    }
-
     /// The first process is there from the start, the others when their fork has returned.
     fn is_born(&self, node: &Node<B>, task: TaskId) -> bool {
         let proc = self.program.tasks[task.idx()].proc();
         proc.is_none_or(|proc| (proc == ProcId(0) || node.st.mm(proc).alive) && !node.st.mm(proc).exited)
     }
+}
+
+/// The next line of the same actor in the same block, plus one.
+fn line_after(program: &Program, blocks: &[u16], pc: usize) -> u16 {
+    let task = program.code[pc].task;
+    let end = blocks.iter().map(|block| usize::from(*block)).find(|block| pc < *block).unwrap_or(program.code.len());
+    (pc + 1..end).find(|line| program.code[*line].task == task).map_or(0, |line| line as u16 + 1)
 }

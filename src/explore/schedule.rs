@@ -4,12 +4,12 @@
 //! `fork:dup`, then the second until its lines of the race are done. Where only one actor can go on it does, and no word is
 //! lost about it. Names are those of places in a kernel path, so a schedule survives changes elsewhere in the file.
 
-use super::node::{Model, Node, Stepped};
+use super::node::{Model, Node, Searched, Stepped};
+use super::reduce;
 use super::report::Ending;
-use super::search;
 use crate::ir::Outcome;
 use crate::state::{At, Fault, GupAt};
-use crate::types::{Pc, Size, TaskId};
+use crate::types::{Pc, TaskId};
 
 /// Steps of one replay; only a livelock comes near.
 const STEPS_MAX: usize = 200_000;
@@ -57,7 +57,7 @@ pub enum Diverged {
 
 impl Schedule {
     /// As text that [`Schedule::read`] reads.
-    pub fn text<B: Size>(&self, model: &Model<'_, B>) -> String {
+    pub fn text<B: Searched>(&self, model: &Model<'_, B>) -> String {
         let turns = self.0.iter().map(|turn| turn_text(model, turn));
         turns.collect::<Vec<_>>().join("; ")
     }
@@ -66,7 +66,7 @@ impl Schedule {
     ///
     /// # Errors
     /// Where a turn cannot be read, or names nobody.
-    pub fn read<B: Size>(text: &str, model: &Model<'_, B>) -> Result<Self, Diverged> {
+    pub fn read<B: Searched>(text: &str, model: &Model<'_, B>) -> Result<Self, Diverged> {
         let pieces = text.split([';', '\n']).map(str::trim).filter(|piece| !piece.is_empty());
         let turns = pieces.enumerate().map(|(nth, says)| {
             let (turn, says) = (nth + 1, says.to_owned());
@@ -92,7 +92,7 @@ impl Schedule {
     }
 }
 
-fn turn_text<B: Size>(model: &Model<'_, B>, turn: &Turn) -> String {
+fn turn_text<B: Searched>(model: &Model<'_, B>, turn: &Turn) -> String {
     let actor = model.program.actor(turn.task);
     match &turn.until {
         None => format!("{actor} ends"),
@@ -102,7 +102,7 @@ fn turn_text<B: Size>(model: &Model<'_, B>, turn: &Turn) -> String {
 }
 
 /// The name of an actor's next step: the verb of a line not started, else the kernel path and the place in it.
-pub fn site<B: Size>(model: &Model<'_, B>, node: &Node<B>, task: TaskId) -> Option<String> {
+pub fn site<B: Searched>(model: &Model<'_, B>, node: &Node<B>, task: TaskId) -> Option<String> {
     let pc = model.line(node, task)?;
     let verb = model.program.code[pc.idx()].op.verb().keyword().replace(' ', "_");
     let own = node.st.task(task);
@@ -138,22 +138,25 @@ fn innermost(text: &str) -> String {
 }
 
 /// The steps of a path that a search found, one by one.
-pub fn steps<B: Size>(model: &Model<'_, B>, naive: bool, path: &[TaskId]) -> Vec<TaskId> {
+pub fn steps<B: Searched>(model: &Model<'_, B>, naive: bool, path: &[TaskId]) -> Vec<TaskId> {
     let (mut node, mut steps) = (model.start(), Vec::new());
     for task in path {
         let mut came = model.step(&mut node, *task, &mut ());
         steps.push(*task);
         while !naive && came == Stepped::On {
-            let Some((forced, next, then)) = search::forced(model, &node) else { break };
+            let Some(forced) = reduce::forced(model, &node) else { break };
+            match model.step(&mut node, forced, &mut ()) {
+                Stepped::Not => break,
+                then => came = then,
+            }
             steps.push(forced);
-            (node, came) = (next, then);
         }
     }
     steps
 }
 
 /// The schedule of steps that were made.
-pub fn of_steps<B: Size>(model: &Model<'_, B>, steps: &[TaskId]) -> Schedule {
+pub fn of_steps<B: Searched>(model: &Model<'_, B>, steps: &[TaskId]) -> Schedule {
     let mut node = model.start();
     let mut turns: Vec<Turn> = Vec::new();
     let mut arrivals: Vec<String> = Vec::new();
@@ -173,7 +176,7 @@ pub fn of_steps<B: Size>(model: &Model<'_, B>, steps: &[TaskId]) -> Schedule {
 }
 
 /// Names the place where the last turn ended.
-fn close<B: Size>(model: &Model<'_, B>, node: &Node<B>, turns: &mut [Turn], arrivals: &[String]) {
+fn close<B: Searched>(model: &Model<'_, B>, node: &Node<B>, turns: &mut [Turn], arrivals: &[String]) {
     if let Some(turn) = turns.last_mut()
         && let Some(site) = site(model, node, turn.task)
     {
@@ -182,7 +185,7 @@ fn close<B: Size>(model: &Model<'_, B>, node: &Node<B>, turns: &mut [Turn], arri
     }
 }
 
-fn movable<B: Size>(model: &Model<'_, B>, node: &Node<B>) -> Vec<TaskId> {
+fn movable<B: Searched>(model: &Model<'_, B>, node: &Node<B>) -> Vec<TaskId> {
     let can = |task: &TaskId| model.step(&mut node.clone(), *task, &mut ()) != Stepped::Not;
     model.live(node).filter(can).collect()
 }
@@ -191,7 +194,7 @@ fn movable<B: Size>(model: &Model<'_, B>, node: &Node<B>) -> Vec<TaskId> {
 ///
 /// # Errors
 /// Where an actor does not come to the place that its turn names.
-pub fn replay<B: Size>(model: &Model<'_, B>, schedule: &Schedule) -> Result<Replayed, Diverged> {
+pub fn replay<B: Searched>(model: &Model<'_, B>, schedule: &Schedule) -> Result<Replayed, Diverged> {
     let mut node = model.start();
     let mut replayed = Replayed { steps: Vec::new(), ending: Ending::Came(Outcome::Ok) };
     let (mut turn, mut begun, mut arrivals) = (0, false, 0);
@@ -241,18 +244,18 @@ pub fn replay<B: Size>(model: &Model<'_, B>, schedule: &Schedule) -> Result<Repl
 }
 
 /// The actor of a turn stands where the turn ends.
-fn stands<B: Size>(model: &Model<'_, B>, node: &Node<B>, turn: &Turn) -> bool {
+fn stands<B: Searched>(model: &Model<'_, B>, node: &Node<B>, turn: &Turn) -> bool {
     match &turn.until {
         None => !model.live(node).any(|task| task == turn.task),
         Some((wanted, _)) => site(model, node, turn.task).as_ref() == Some(wanted),
     }
 }
 
-fn is_over<B: Size>(model: &Model<'_, B>, node: &Node<B>, turn: &Turn, arrivals: u32) -> bool {
+fn is_over<B: Searched>(model: &Model<'_, B>, node: &Node<B>, turn: &Turn, arrivals: u32) -> bool {
     stands(model, node, turn) && turn.until.as_ref().is_none_or(|(_, nth)| *nth <= arrivals)
 }
 
-fn elsewhere<B: Size>(model: &Model<'_, B>, node: &Node<B>, turn: usize, now: &Turn) -> Diverged {
+fn elsewhere<B: Searched>(model: &Model<'_, B>, node: &Node<B>, turn: usize, now: &Turn) -> Diverged {
     let actor = model.program.actor(now.task);
     let instead = match site(model, node, now.task) {
         Some(site) if model.live(node).any(|task| task == now.task) => format!("`{actor} at {site}`, where it has to wait"),
@@ -262,7 +265,7 @@ fn elsewhere<B: Size>(model: &Model<'_, B>, node: &Node<B>, turn: usize, now: &T
 }
 
 /// The same ending with fewer switches, as far as leaving out turns leads there.
-pub fn shorten<B: Size>(model: &Model<'_, B>, schedule: Schedule, ending: Ending) -> Schedule {
+pub fn shorten<B: Searched>(model: &Model<'_, B>, schedule: Schedule, ending: Ending) -> Schedule {
     let mut best = schedule;
     let mut at = 0;
     while at < best.0.len() {

@@ -2,18 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{Model, Node, Stepped};
-use super::reduce;
+use super::expand::{Expand, Grown, NOBODY, Open, ROOM, Room};
+use super::node::{Model, Node, Searched};
 use super::report::{Bound, Ending, Found, Report};
 use super::table::Table;
-use crate::types::{Size, TaskId};
+use crate::types::TaskId;
 
-/// States whose successors are made before any of them is looked up.
-const BATCH: usize = 1 << 13;
-/// States of a batch that one worker takes at a time.
-const SHARE: usize = 1 << 9;
-/// Steps without a choice that are made in one go; only a livelock comes near.
-const FORCED_MAX: u32 = 100_000;
+/// Rooms whose successors are made before any of them is kept.
+const ROOMS_AT_ONCE: usize = 32;
 
 /// Where a search stops, and what it may leave out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +31,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { depth: None, switches: None, states: None, bytes: Some(4 << 30), naive: false, exact: false }
+    }
+}
+
+impl Limits {
+    /// Whether what makes no difference is left out. To count switches every step is wanted.
+    pub(super) fn reduces(&self) -> bool {
+        !self.naive && self.switches.is_none()
     }
 }
 
@@ -64,46 +67,19 @@ pub struct Progress {
     pub bytes: usize,
 }
 
-/// A state whose successors are wanted.
-#[derive(Clone)]
-struct Open<B: Size> {
-    number: u32,
-    node: Node<B>,
-    /// The actor that stepped last, and how often one was left that could have gone on.
-    last: u8,
-    switches: u8,
-}
-
-/// A step out of a state, or a few where there was no choice.
-pub(super) struct Child<B: Size> {
-    pub task: TaskId,
-    pub steps: u32,
-    pub node: Node<B>,
-    pub came: Stepped,
-}
-
-/// What a worker found out about a state.
-enum Fate<B: Size> {
-    Child { fingerprint: u64, open: Open<B> },
-    End { from: u32, task: Option<u8>, ending: Ending },
-    Steps(u64),
-}
-
-/// No actor: the last that stepped, in the first state.
-const NOBODY: u8 = u8::MAX;
-
-pub struct Search<'m, 'p, B: Size> {
+/// All schedules of one program under one policy.
+pub struct Search<'m, 'p, B: Searched> {
     model: &'m Model<'p, B>,
     limits: Limits,
     table: Table,
     /// With `exact`: all states of a fingerprint.
     exact: BTreeMap<u64, Vec<Node<B>>>,
-    open: Vec<Open<B>>,
-    next: Vec<Open<B>>,
+    open: Vec<Room<B>>,
+    next: Vec<Room<B>>,
     report: Report,
 }
 
-impl<'m, 'p, B: Size> Search<'m, 'p, B> {
+impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
     pub fn new(model: &'m Model<'p, B>, limits: Limits) -> Self {
         let mut search = Self {
             model,
@@ -114,7 +90,8 @@ impl<'m, 'p, B: Size> Search<'m, 'p, B> {
             next: Vec::new(),
             report: Report::default(),
         };
-        search.keep(model.fingerprint(&model.start()), Open { number: 0, node: model.start(), last: NOBODY, switches: 0 }, 0);
+        let start = Open { number: 0, node: model.start(), last: NOBODY, switches: 0 };
+        search.keep(vec![Grown::first(model.fingerprint(&start.node), start)], &Alone);
         std::mem::swap(&mut search.open, &mut search.next);
         search
     }
@@ -128,19 +105,16 @@ impl<'m, 'p, B: Size> Search<'m, 'p, B> {
                 break;
             }
             depth += 1;
-            let open = std::mem::take(&mut self.open);
-            for batch in open.chunks(BATCH) {
-                self.batch(batch, hands);
-                let bytes = self.bytes(open.len());
-                let waiting = open.len() + self.next.len();
+            let mut rooms = std::mem::take(&mut self.open).into_iter();
+            while self.report.bound.is_none() && 0 < rooms.len() {
+                self.batch(rooms.by_ref().take(ROOMS_AT_ONCE).collect(), hands);
+                let waiting = rooms.as_slice().iter().chain(&self.next).map(Vec::len).sum();
+                let bytes = self.bytes(waiting);
                 let progress = Progress { states: self.table.len(), waiting, depth, bytes };
                 if self.limits.bytes.is_some_and(|max| max < bytes) {
                     self.report.bound = Some(Bound::Bytes(bytes));
                 }
                 self.report.bound = self.report.bound.take().or_else(|| stop(&progress));
-                if self.report.bound.is_some() {
-                    break;
-                }
             }
             std::mem::swap(&mut self.open, &mut self.next);
             self.next.clear();
@@ -159,29 +133,75 @@ impl<'m, 'p, B: Size> Search<'m, 'p, B> {
 
     fn bytes(&self, open: usize) -> usize {
         let exact = if self.limits.exact { self.table.len() } else { 0 };
-        self.table.bytes() + (open + self.next.len() + exact) * size_of::<Open<B>>()
+        self.table.bytes() + (open + exact) * size_of::<Open<B>>()
     }
 
-    fn batch(&mut self, batch: &[Open<B>], hands: &impl Hands) {
-        let shares: Vec<&[Open<B>]> = batch.chunks(SHARE).collect();
-        let this = &*self;
-        let fates = hands.map(shares, &|share| share.iter().flat_map(|open| this.successors(open)).collect::<Vec<_>>());
-        for fate in fates.into_iter().flatten() {
-            match fate {
-                Fate::Steps(steps) => self.report.transitions += steps,
-                Fate::End { from, task, ending } => self.end(from, task, ending),
-                Fate::Child { fingerprint, open } => {
-                    if self.limits.states.is_some_and(|max| max <= self.table.len() as u64)
-                        && !self.knows(fingerprint, &open.node)
-                    {
-                        self.report.bound = Some(Bound::States(self.table.len() as u64));
-                        return;
-                    }
-                    let task = open.last;
-                    self.keep(fingerprint, open, task);
-                }
+    /// Looks up all that comes next, then keeps what is new, in the same order whoever did the work.
+    fn batch(&mut self, rooms: Vec<Room<B>>, hands: &impl Hands) {
+        let known = if self.limits.exact { None } else { Some(&self.table) };
+        let expand = Expand { model: self.model, limits: &self.limits, known };
+        let mut grown = hands.map(rooms, &|room: Room<B>| expand.room(&room));
+        for grown in &mut grown {
+            self.report.transitions += grown.steps;
+            for (from, task, ending) in std::mem::take(&mut grown.ends) {
+                self.end(from, task, ending);
             }
         }
+        self.keep(grown, hands);
+    }
+
+    fn keep(&mut self, mut grown: Vec<Grown<B>>, hands: &impl Hands) {
+        let found: usize = grown.iter().map(|grown| grown.fingerprints.len()).sum();
+        let room = self.limits.states.map_or(usize::MAX, |max| (max as usize).saturating_sub(self.table.len()));
+        let mut is_new = if self.limits.exact || room < found {
+            self.one_by_one(&mut grown, room)
+        } else {
+            let fingerprints: Vec<&[u64]> = grown.iter().map(|grown| &*grown.fingerprints).collect();
+            self.table.insert_all(&fingerprints, hands)
+        }
+        .into_iter();
+        for mut room in grown.into_iter().flat_map(|grown| grown.rooms) {
+            room.retain_mut(|open| {
+                let new = is_new.next() == Some(true);
+                if new {
+                    open.number = self.table.link(open.number, open.last);
+                }
+                new
+            });
+            match self.next.last_mut() {
+                Some(last) if last.len() + room.len() <= ROOM => last.append(&mut room),
+                _ if room.is_empty() => {}
+                _ => self.next.push(room),
+            }
+        }
+    }
+
+    /// Which states are new, where each must be looked at by itself; behind a bound none is.
+    fn one_by_one(&mut self, grown: &mut [Grown<B>], mut room: usize) -> Vec<bool> {
+        let mut is_new = Vec::new();
+        for grown in grown {
+            for (open, fingerprint) in grown.rooms.iter().flatten().zip(&grown.fingerprints) {
+                let other = if self.limits.exact { self.exact.get(fingerprint).map_or(0, Vec::len) } else { 0 };
+                let known = match self.limits.exact {
+                    true => self.exact.get(fingerprint).is_some_and(|nodes| nodes.contains(&open.node)),
+                    false => self.table.contains(*fingerprint),
+                };
+                let new = !known && 0 < room;
+                if new {
+                    room -= 1;
+                    // Another state of the same 64 bits has a place of its own.
+                    let place = fingerprint.wrapping_add((other as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                    self.table.insert_only(place);
+                    if self.limits.exact {
+                        self.exact.entry(*fingerprint).or_default().push(open.node.clone());
+                    }
+                } else if !known {
+                    self.report.bound = self.report.bound.or(self.limits.states.map(Bound::States));
+                }
+                is_new.push(new);
+            }
+        }
+        is_new
     }
 
     fn end(&mut self, from: u32, task: Option<u8>, ending: Ending) {
@@ -195,136 +215,4 @@ impl<'m, 'p, B: Size> Search<'m, 'p, B> {
             }
         }
     }
-
-    fn knows(&self, fingerprint: u64, node: &Node<B>) -> bool {
-        match self.limits.exact {
-            true => self.exact.get(&fingerprint).is_some_and(|nodes| nodes.contains(node)),
-            false => self.table.contains(fingerprint),
-        }
-    }
-
-    fn keep(&mut self, fingerprint: u64, mut open: Open<B>, task: u8) {
-        let mut fingerprint = fingerprint;
-        if self.limits.exact {
-            let nodes = self.exact.entry(fingerprint).or_default();
-            if nodes.contains(&open.node) {
-                return;
-            }
-            // Another state of the same 64 bits has a place of its own.
-            fingerprint = fingerprint.wrapping_add((nodes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            nodes.push(open.node.clone());
-        }
-        if let Some(number) = self.table.insert(fingerprint, open.number, task) {
-            open.number = number;
-            self.next.push(open);
-        }
-    }
-
-    fn fingerprint(&self, open: &Open<B>) -> u64 {
-        let own = self.model.fingerprint(&open.node);
-        match self.limits.switches {
-            None => own,
-            Some(_) => own ^ (u64::from(open.last) << 8 | u64::from(open.switches)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        }
-    }
-
-    /// All that can come next.
-    fn successors(&self, open: &Open<B>) -> Vec<Fate<B>> {
-        let (model, from) = (self.model, open.number);
-        let end = |task: Option<TaskId>, ending| Fate::End { from, task: task.map(|task| task.0), ending };
-        if let Some(outcome) = model.broken(&open.node) {
-            return vec![end(None, Ending::Came(outcome))];
-        }
-        if model.is_over(&open.node) {
-            return vec![end(None, Ending::Came(crate::ir::Outcome::Ok))];
-        }
-        let reduced = !self.limits.naive && self.limits.switches.is_none();
-        let children = children(model, &open.node, reduced);
-        if children.is_empty() {
-            return vec![end(None, Ending::Deadlock)];
-        }
-        let goes_on = children.iter().any(|child| child.task.0 == open.last);
-        let mut fates = vec![Fate::Steps(children.iter().map(|child| u64::from(child.steps)).sum())];
-        for Child { task, node, came, .. } in children {
-            let switches = open.switches + u8::from(goes_on && task.0 != open.last && open.last != NOBODY);
-            if self.limits.switches.is_some_and(|max| max < switches) {
-                fates.push(end(Some(task), Ending::CutShort));
-                continue;
-            }
-            match came {
-                Stepped::Came(outcome) => fates.push(end(Some(task), Ending::Came(outcome))),
-                Stepped::Exhausted(what) => fates.push(end(Some(task), Ending::Exhausted(what))),
-                Stepped::Not => fates.push(end(Some(task), Ending::Deadlock)),
-                Stepped::On => {
-                    let open = Open { number: from, node, last: task.0, switches };
-                    let fingerprint = self.fingerprint(&open);
-                    if self.limits.exact || !self.table.contains(fingerprint) {
-                        fates.push(Fate::Child { fingerprint, open });
-                    }
-                }
-            }
-        }
-        fates
-    }
-}
-
-/// The states one choice away. `reduced` leaves out what makes no difference.
-pub(super) fn children<B: Size>(model: &Model<'_, B>, node: &Node<B>, reduced: bool) -> Vec<Child<B>> {
-    let alone = if reduced { reduce::alone(model, node) } else { None };
-    let mut children = Vec::new();
-    for task in model.live(node).filter(|task| alone.is_none_or(|alone| alone == *task)) {
-        let mut next = node.clone();
-        let came = model.step(&mut next, task, &mut ());
-        if came != Stepped::Not {
-            children.push(Child { task, steps: 1, node: next, came });
-        }
-    }
-    if alone.is_some() && children.is_empty() {
-        return self::children(model, node, false); // It has to wait after all.
-    }
-    if reduced {
-        children.iter_mut().for_each(|child| follow(model, child));
-    }
-    children
-}
-
-/// Goes on as long as there is no choice.
-fn follow<B: Size>(model: &Model<'_, B>, child: &mut Child<B>) {
-    while child.came == Stepped::On {
-        let Some((_, next, came)) = forced(model, &child.node) else { return };
-        if child.steps == FORCED_MAX {
-            child.came = Stepped::Exhausted("steps without a choice");
-            return;
-        }
-        (child.node, child.came) = (next, came);
-        child.steps += 1;
-    }
-}
-
-/// The next step, where there is no choice: one actor can go on, or one alone need be tried.
-///
-/// A state that breaks a rule has none: it is an end.
-pub(super) fn forced<B: Size>(model: &Model<'_, B>, node: &Node<B>) -> Option<(TaskId, Node<B>, Stepped)> {
-    let alone = reduce::alone(model, node).map(|alone| moves(model, node, Some(alone))).unwrap_or_default();
-    let mut moves = if alone.is_empty() { moves(model, node, None) } else { alone };
-    if moves.len() != 1 || model.is_over(node) || model.broken(node).is_some() {
-        return None;
-    }
-    moves.pop()
-}
-
-/// What can come next; where it is much, the first two.
-fn moves<B: Size>(model: &Model<'_, B>, node: &Node<B>, only: Option<TaskId>) -> Vec<(TaskId, Node<B>, Stepped)> {
-    let mut moves = Vec::new();
-    for task in model.live(node).filter(|task| only.is_none_or(|only| only == *task)) {
-        let mut next = node.clone();
-        match model.step(&mut next, task, &mut ()) {
-            Stepped::Not => {}
-            came => moves.push((task, next, came)),
-        }
-        if 1 < moves.len() {
-            break;
-        }
-    }
-    moves
 }

@@ -54,9 +54,18 @@ struct Worlds<B: Size> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Explained {
     /// Some worlds allow it: their set.
-    By(u32),
+    By(Set),
     /// None does: as what that counts.
     ByNone(Outcome),
+}
+
+/// One of the sets that a search has met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Set {
+    /// Its number here, by the order in which they were met.
+    number: u32,
+    /// A number that equal sets share in every run.
+    pub hash: u64,
 }
 
 /// All sets that a search has met.
@@ -84,9 +93,9 @@ impl<'p, B: Size> Orders<'p, B> {
         Self { program, kept: RwLock::new(Kept { sets: vec![first], by_hash, known: BTreeMap::new() }) }
     }
 
-    /// A number that equal sets share in every run, unlike the one they have here.
-    pub fn hash(&self, set: u32) -> u64 {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner).sets[set as usize].hash
+    /// The set before the first instruction.
+    pub fn first(&self) -> Set {
+        Set { number: 0, hash: self.kept.read().unwrap_or_else(PoisonError::into_inner).sets[0].hash }
     }
 
     /// How many sets were met.
@@ -95,7 +104,7 @@ impl<'p, B: Size> Orders<'p, B> {
     }
 
     /// An operation shows a part of its effect. `pending` are all operations under way, it among them.
-    pub fn effect(&self, set: u32, pending: &[Pending], effect: &Effect) -> Explained {
+    pub fn effect(&self, set: Set, pending: &[Pending], effect: &Effect) -> Explained {
         self.remembered(set, hash_of((pending, effect)), |worlds| {
             let mut found = Found { orders: self, pending, effect, met: BTreeMap::new(), kept: Vec::new(), unmet: None };
             worlds.worlds.iter().for_each(|(_, world)| found.from(world.clone()));
@@ -107,7 +116,7 @@ impl<'p, B: Size> Orders<'p, B> {
     }
 
     /// An operation ended without having had any further effect: worlds in which it had are none.
-    pub fn gave_up(&self, set: u32, task: TaskId) -> Explained {
+    pub fn gave_up(&self, set: Set, task: TaskId) -> Explained {
         self.remembered(set, hash_of(("gave up", task)), |worlds| {
             let all = worlds.worlds.iter().map(|(_, world)| world.clone());
             let kept: Vec<_> = all.filter(|world| world.ahead[task.idx()].is_empty()).collect();
@@ -116,35 +125,36 @@ impl<'p, B: Size> Orders<'p, B> {
     }
 
     /// An actor was killed: what it was at had its effect or had it not.
-    pub fn killed(&self, set: u32, task: TaskId) -> Explained {
+    pub fn killed(&self, set: Set, task: TaskId) -> Explained {
         self.remembered(set, hash_of(("killed", task)), |worlds| {
             let all = worlds.worlds.iter().map(|(_, world)| world.clone());
             Ok(all.map(|mut world| (world.ahead[task.idx()].clear(), world).1).collect())
         })
     }
 
-    fn remembered(&self, set: u32, event: u64, make: impl FnOnce(&Worlds<B>) -> Result<Vec<World<B>>, Outcome>) -> Explained {
+    fn remembered(&self, set: Set, event: u64, make: impl FnOnce(&Worlds<B>) -> Result<Vec<World<B>>, Outcome>) -> Explained {
         {
             let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = kept.known.get(&(set, event)) {
+            if let Some(known) = kept.known.get(&(set.number, event)) {
                 return *known;
             }
         }
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        let explained = match make(&kept.sets[set as usize]) {
+        let explained = match make(&kept.sets[set.number as usize]) {
             Err(outcome) => Explained::ByNone(outcome),
             Ok(next) => {
                 let next = worlds(next);
+                let hash = next.hash;
                 let number = kept.by_hash.get(&next.hash).copied().unwrap_or_else(|| {
                     let number = kept.sets.len() as u32;
                     kept.by_hash.insert(next.hash, number);
                     kept.sets.push(next);
                     number
                 });
-                Explained::By(number)
+                Explained::By(Set { number, hash })
             }
         };
-        kept.known.insert((set, event), explained);
+        kept.known.insert((set.number, event), explained);
         explained
     }
 }

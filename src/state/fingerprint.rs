@@ -48,6 +48,60 @@ impl<H: Hasher> Feeder<H> {
     }
 }
 
+/// Puts the small parts that a value is made of side by side, and feeds a hasher 16 bytes at a time.
+///
+/// What a derived `Hash` writes can be understood in one way only, and so it can be with fewer bits of each variant's number.
+struct Packer<'h, H> {
+    hasher: &'h mut H,
+    packed: u128,
+    bits: u32,
+}
+
+impl<'h, H: Hasher> Packer<'h, H> {
+    #[inline]
+    fn put(hasher: &'h mut H, value: &impl Hash) {
+        let mut packer = Self { hasher, packed: 0, bits: 0 };
+        value.hash(&mut packer);
+        packer.hasher.write_u128(packer.packed);
+    }
+
+    #[inline(always)] // In a row of calls the compiler then knows how many bits there are.
+    fn push(&mut self, value: u64, bits: u32) {
+        if 128 < self.bits + bits {
+            self.hasher.write_u128(self.packed);
+            (self.packed, self.bits) = (0, 0);
+        }
+        self.packed |= u128::from(value) << self.bits;
+        self.bits += bits;
+    }
+}
+
+impl<H: Hasher> Hasher for Packer<'_, H> {
+    fn finish(&self) -> u64 {
+        self.hasher.finish()
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.push((*byte).into(), 8));
+    }
+
+    #[inline(always)]
+    fn write_u8(&mut self, value: u8) {
+        self.push(value.into(), 8);
+    }
+
+    #[inline(always)]
+    fn write_u16(&mut self, value: u16) {
+        self.push(value.into(), 16);
+    }
+
+    #[inline(always)]
+    fn write_isize(&mut self, variant: isize) {
+        debug_assert!((0..256).contains(&variant), "cowl bug: what is hashed as isize is the number of a variant");
+        self.push(variant as u64, 8);
+    }
+}
+
 impl<B: Size> State<B> {
     /// 64 bits that equal states share. Of n different states some two share them with odds of about n² / 2⁶⁵.
     ///
@@ -65,7 +119,7 @@ impl<B: Size> State<B> {
         to.used(cache.as_ref(), |entry| *entry != Target::None, |hasher, _, entry| hasher.write_u64(target(*entry)));
         to.used(held.as_ref(), |entry| *entry != Target::None, |hasher, _, entry| hasher.write_u64(target(*entry)));
         mms.as_ref().iter().for_each(|entry| to.push(mm(entry)));
-        to.used(tasks.as_ref(), |task| !is_idle(task), |hasher, _, entry| entry.hash(hasher));
+        to.used(tasks.as_ref(), |task| !is_idle(task), |hasher, _, entry| Packer::put(hasher, entry));
         to.used(larges.as_ref(), |entry| *entry != LargeFolio::default(), |hasher, _, entry| entry.hash(hasher));
         to.used(swap.as_ref(), |entry| swapped(entry) != 0, |hasher, _, entry| hasher.write_u128(swapped(entry)));
         to.used(tlbs.as_ref(), Option::is_some, |hasher, _, entry| entry.hash(hasher));

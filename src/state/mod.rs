@@ -6,6 +6,7 @@
 mod fingerprint;
 mod folio;
 mod mm;
+mod rename;
 mod rmap;
 mod swap;
 mod task;
