@@ -7,7 +7,7 @@ use super::hunt::Shard;
 use crate::check::report::Verdict;
 use crate::check::{Under, judge};
 use crate::generate::{self, Manner, Seeded, Settings};
-use crate::ir::{Advice, Area, Ending, Instr, Op, Program, Scenario, Sharing, Verb};
+use crate::ir::{Advice, Area, Ending, Instr, Op, Program, Scenario, Verb};
 use crate::kernel::sayable::{is_gup_test, needs_leave, why_not};
 use crate::kernel::wire::{Ran, Stop};
 use crate::lower::is_modelled;
@@ -33,23 +33,6 @@ pub fn is_sayable_with_leave(program: &Program, op: Op) -> bool {
 /// Why a program is not held against a kernel.
 const HOLES: &str = "what userfaultfd does with a range of which a part is unmapped changed from release to release (since 6.4 it \
      goes on with the rest: mm/userfaultfd.c, `mwriteprotect_range`), and the model has one answer";
-
-/// The same for memory that processes share.
-const MARKERS: &str = "write protection by userfaultfd leaves markers in empty ptes of shared memory (mm/userfaultfd.c, 5.19), and \
-     the model has none";
-
-/// Whether userfaultfd protects shared memory.
-fn uffd_over_shared_memory(program: &Program) -> bool {
-    let shared = |wanted: Area| {
-        program.code.iter().any(|instr| match instr.op {
-            Op::Mmap { area, sharing: Sharing::Shared, .. } => {
-                area.pages().any(|page| wanted.pages().any(|other| other == page))
-            }
-            _ => false,
-        })
-    };
-    program.code.iter().any(|instr| matches!(instr.op, Op::UffdWp { area } if shared(area)))
-}
 
 /// Whether userfaultfd is asked about memory of which a part is unmapped, as far as the text says.
 fn uffd_over_a_hole(program: &Program) -> bool {
@@ -189,9 +172,6 @@ impl Hunt {
         }
         if uffd_over_a_hole(&scenario.program) {
             return Ok(Came::Skipped(HOLES.to_owned()));
-        }
-        if uffd_over_shared_memory(&scenario.program) {
-            return Ok(Came::Skipped(MARKERS.to_owned()));
         }
         let engine = judge(scenario, Under { policy: &self.plan.policy, index: 0 }, true);
         if let Verdict::Skip(why) = engine.verdict {

@@ -7,7 +7,7 @@ use super::is_drawn;
 use super::reduce;
 use crate::generate::sketch::{Made, Sketch};
 use crate::generate::{self, Limits, Seeded, Settings};
-use crate::ir::{Actor, Advice, Area, Backing, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode};
+use crate::ir::{Actor, Advice, Area, Backing, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode, Verb};
 use crate::lower::is_modelled;
 use crate::observe::Seen;
 use crate::policy::Policy;
@@ -149,7 +149,7 @@ fn alphabet(sketch: &Sketch) -> Vec<Make> {
         all.extend([Op::Read { area }, Op::Munmap { area }, Op::ClearRefs, Op::SoftDirty { area }].map(by));
         all.extend(advices.into_iter().chain(prots).map(by));
         all.extend([Op::PeekMem { area }, Op::UffdRegister { area, mode: UffdMode::Wp }].map(by));
-        if sketch.pages(area)[0].registered {
+        if sketch.is_registered(Verb::UffdWp, area) {
             all.extend([Op::UffdWp { area }, Op::UffdUnwp { area }].map(by));
         }
         if proc != ProcId(0) {

@@ -43,8 +43,9 @@ const I8: Invariant = Invariant {
 const I9: Invariant = Invariant {
     number: 9,
     id: "I9",
-    says: "refcount, pincount, mapcount and swap count are what mappings, entries, references and caches add up to",
-    source: "include/linux/mm.h folio_put, folio_expected_ref_count",
+    says: "refcount, pincount, mapcount and swap count are what mappings, entries, references and caches add up to, and the \
+           reverse mapping finds every mapping",
+    source: "include/linux/mm.h folio_put, folio_expected_ref_count; mm/rmap.c __folio_check_anon_rmap",
 };
 const I10: Invariant = Invariant {
     number: 10,
@@ -163,6 +164,8 @@ struct Sums<'c> {
     swap: &'c mut [Named],
     /// Some page-table entry is a migration entry.
     migrating: bool,
+    /// A page that the reverse mapping does not find.
+    misfiled: Option<(ProcId, Vpn)>,
 }
 
 impl Sums<'_> {
@@ -221,9 +224,12 @@ impl Books {
     /// The first rule that does not hold, if any.
     pub fn broken<B: Size>(&self, st: &State<B>) -> Option<Broken> {
         let (mut counts, mut named) = (B::Frames::filled(st.folios().len()), B::Swap::filled(st.swap().len()));
-        let mut sums = Sums { frames: counts.as_mut(), swap: named.as_mut(), migrating: false };
+        let mut sums = Sums { frames: counts.as_mut(), swap: named.as_mut(), migrating: false, misfiled: None };
         self.count(st, &mut sums);
-        let Sums { migrating, .. } = sums;
+        let Sums { migrating, misfiled, .. } = sums;
+        if let Some((proc, vpn)) = misfiled {
+            return Broken::at(9, proc, vpn);
+        }
         self.frames(st, counts.as_ref())
             .or_else(|| self.slots(st, counts.as_ref()))
             .or_else(|| super::swap::broken(st, named.as_ref()))
@@ -248,7 +254,10 @@ impl Books {
 
     /// Goes through the state once and adds up what refers to each frame and to each slot of the swap device.
     fn count<B: Size>(&self, st: &State<B>, sums: &mut Sums<'_>) {
-        for (_, _, slot) in st.slots() {
+        for (proc, vpn, slot) in st.slots() {
+            if engine::is_misfiled(slot.pte) {
+                sums.misfiled = Some((proc, vpn));
+            }
             match slot.pte.target {
                 Target::Page(pfn) if slot.pte.flags.contains(PteFlags::PMD) => {
                     if st.head(pfn) == pfn {

@@ -55,7 +55,7 @@ pub fn lacks(program: &Program, policy: &Policy) -> Option<String> {
         .code
         .iter()
         .find(|instr| instr.ending == Ending::Succeeds && engine::lacking(policy, program, instr.op).is_some())?;
-    engine::lacking(policy, program, missing.op).map(|feature| feature.to_string().replace('_', " "))
+    engine::lacking(policy, program, missing.op).map(|feature| feature.replace('_', " "))
 }
 
 /// Watches a run.

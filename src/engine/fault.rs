@@ -1,6 +1,6 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, file, huge, hugetlb, ksm, numa, swap, wp};
+use super::{Cx, Progress, exclusive, file, huge, hugetlb, ksm, numa, swap, uffd, wp};
 use crate::ir::{Advice, Op};
 use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
@@ -107,6 +107,7 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
         (Target::Swap(_), _) => swap::find(cx, kind, slot.pte),
         (Target::None, _) if slot.vma.is_hugetlb() => hugetlb::fault_missing(cx, kind),
         (Target::None, _) if slot.vma.cache_place().is_some() => file::fault(cx, slot.vma, kind),
+        (Target::None, _) if slot.vma.flags.contains(VmaFlags::UFFD_MISSING) => userfault(cx, Event::Missing),
         (Target::None, FaultKind::Write) => {
             let order = huge::order_of_fault(cx);
             match cx.alloc(order).or_else(|_| cx.alloc(0)) {
@@ -116,7 +117,7 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
         }
         (Target::None, _) if 0 < slot.vma.order && huge::order_of_fault(cx) == cx.program.pmd_order => huge::map_zero(cx),
         (Target::None, FaultKind::Read | FaultKind::Unshare) => {
-            cx.slot_mut().pte = Pte { target: Target::Zero, flags: read_flags(&slot.vma) };
+            cx.slot_mut().pte = Pte { target: Target::Zero, flags: uffd::with_marker(&slot, read_flags(&slot.vma)) };
             done(cx)
         }
         (_, FaultKind::Write | FaultKind::Unshare) if !slot.pte.flags.contains(PteFlags::WRITE) => wp::look(cx, kind),
@@ -135,10 +136,9 @@ fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) ->
         let forgets = cx.policy.defects.has(Defect::FirstStoreForgetsSoftDirty);
         let forgotten = if forgets { PteFlags::SOFT_DIRTY } else { PteFlags::empty() };
         let flags = written_flags(&cx.slot().vma) - forgotten;
-        let marked = cx.slot().pte.flags & PteFlags::UFFD_WP;
         let proc = cx.proc();
         map_new_anon(cx, proc, new);
-        let flags = if marked.is_empty() { flags } else { (flags - PteFlags::WRITE) | marked };
+        let flags = uffd::with_marker(&cx.slot(), flags);
         cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
     }
     done(cx)

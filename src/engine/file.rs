@@ -1,6 +1,6 @@
 //! Faults on memory of the page cache: shared mappings, and private ones until the first store.
 
-use super::{Cx, Progress, fault};
+use super::{Cx, Progress, fault, uffd};
 use crate::state::{Fault, FaultKind, Pfn, Pte, PteFlags, Target, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Number, ProcId, Size, Vpn};
@@ -10,6 +10,9 @@ use crate::types::{Number, ProcId, Size, Vpn};
 /// Source: mm/memory.c `do_read_fault`, `do_cow_fault`, `do_shared_fault`; mm/shmem.c `shmem_fault`.
 pub(super) fn fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>, kind: FaultKind) -> Progress {
     let place = vma.cache_place().expect("cowl bug: the caller looked");
+    if let Some(event) = uffd::event_of(&vma, cx.st.cache(place).pfn().is_some()) {
+        return fault::userfault(cx, event);
+    }
     let Some(pfn) = cache_page(cx, place) else { return Progress::Exhausted("page frames") };
     if kind == FaultKind::Write && vma.is_cow() {
         return copy_for_store(cx, pfn);
@@ -46,19 +49,15 @@ fn copy_for_store<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from: Pfn<B::Number>)
 /// wants to be told of the first store; a uffd-wp marker hands its bit on.
 pub(super) fn map<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pfn: Pfn<B::Number>, kind: FaultKind) {
     let slot = *cx.st.slot(proc, vpn);
-    let marked = slot.pte.flags & PteFlags::UFFD_WP;
     let all = VmaFlags::SHARED | VmaFlags::WRITE | VmaFlags::SOFTDIRTY;
-    let mut flags = match kind {
+    let flags = match kind {
         FaultKind::Write => fault::written_flags(&slot.vma),
         FaultKind::Read | FaultKind::Unshare if slot.vma.flags.contains(all) => PteFlags::YOUNG | PteFlags::WRITE,
         FaultKind::Read | FaultKind::Unshare => fault::read_flags(&slot.vma),
     };
-    if !marked.is_empty() {
-        flags.remove(PteFlags::WRITE);
-    }
     cx.st.get(pfn);
     cx.st.add_rmap_pte(proc, pfn);
-    cx.st.slot_mut(proc, vpn).pte = Pte { target: Target::Page(pfn), flags: flags | marked };
+    cx.st.slot_mut(proc, vpn).pte = Pte { target: Target::Page(pfn), flags: uffd::with_marker(&slot, flags) };
 }
 
 /// The mapping gets its `anon_vma`, before its first anonymous page comes; fork copies page tables of no other.

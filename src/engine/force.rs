@@ -1,8 +1,8 @@
 //! FOLL_FORCE: writing through a pte that is read-only, as /proc/PID/mem and ptrace do.
 
-use super::{Cx, Ruling};
+use super::{Cx, Ruling, prot};
 use crate::policy::{Defect, ForceWrite};
-use crate::state::{PteFlags, TaskFlags, VmaFlags};
+use crate::state::{PteFlags, TaskFlags};
 use crate::trace::Sink;
 use crate::types::Size;
 
@@ -50,9 +50,7 @@ pub(super) fn may_follow_write<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, forced: 
         cow_broken: cx.me().flags.contains(TaskFlags::COW_BROKEN),
         dirty: slot.pte.flags.contains(PteFlags::DIRTY),
         anon_exclusive: exclusive || cx.policy.defects.has(Defect::ForceIgnoresExclusive),
-        fault_wanted: !cx.policy.defects.has(Defect::ForceIgnoresTrackers)
-            && (slot.pte.flags.contains(PteFlags::UFFD_WP)
-                || !(slot.vma.flags.contains(VmaFlags::SOFTDIRTY) || slot.pte.flags.contains(PteFlags::SOFT_DIRTY))),
+        fault_wanted: !cx.policy.defects.has(Defect::ForceIgnoresTrackers) && prot::wants_fault(&slot),
     };
     let knob = cx.policy.force_write;
     let may = decide_follow_write(knob, &facts) || cx.policy.defects.has(Defect::ForceTakesAnyPage);

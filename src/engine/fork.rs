@@ -1,14 +1,10 @@
 //! fork: copying page tables, page by page, under write_protect_seq.
 
-use super::{Cx, Progress, Ruling, exclusive, fault, huge, hugetlb, zap};
+use super::{Cx, Progress, Ruling, exclusive, fault, huge, hugetlb, uffd, zap};
 use crate::policy::{Defect, ForkPinnedPte, ForkSeq, Policy};
 use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, Vpn};
-
-/// What userfaultfd is told of: it stays with the parent, since no scenario asks for fork events.
-const UFFD: VmaFlags =
-    VmaFlags::UFFD_WP.union(VmaFlags::UFFD_WP_ASYNC).union(VmaFlags::UFFD_MISSING).union(VmaFlags::UFFD_MINOR);
 
 /// What a decision about a page is made on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -212,7 +208,7 @@ fn dup_migration_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair, pfn:
 
 /// userfaultfd registrations stay with the parent: no scenario asks for fork events.
 fn child_vma<N: Number>(parent: Vma<N>) -> Vma<N> {
-    Vma { flags: parent.flags - (UFFD | VmaFlags::RESERVED), ..parent }
+    Vma { flags: parent.flags - (uffd::MODES | VmaFlags::RESERVED), ..parent }
 }
 
 fn child_flags(parent: PteFlags) -> PteFlags {

@@ -228,7 +228,9 @@ pub(super) fn order_of_fault<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> u8 {
     let alike = |flags: VmaFlags| flags | VmaFlags::ANON_VMA;
     let same = |other: Vma<B::Number>| Vma { flags: alike(other.flags), ..other } == Vma { flags: alike(vma.flags), ..vma };
     let fits = start + pages <= cx.st.pages_per_mm()
-        && (start..start + pages).map(|page| cx.st.slot(proc, Vpn::at(page))).all(|slot| same(slot.vma) && slot.pte.is_none());
+        && (start..start + pages)
+            .map(|page| cx.st.slot(proc, Vpn::at(page)))
+            .all(|slot| same(slot.vma) && slot.pte == Pte::default());
     if fits { vma.order } else { 0 }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fault::{self, written_flags};
 use super::wp::{Verdict, Why};
-use super::{Cx, Progress, Ruling};
+use super::{Cx, Progress, Ruling, uffd};
 use crate::policy::{Defect, ForkPinnedHugetlb, HugetlbForceWrite, ReuseHugetlb};
 use crate::state::{FaultKind, FolioFlags, Pfn, Pte, PteFlags, Slot, State, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
@@ -103,7 +103,7 @@ pub(super) fn can_reserve<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pages: usize) -> 
 /// Takes a zeroed huge page; one of those that are reserved only for whom they are.
 ///
 /// Source: mm/hugetlb.c `alloc_hugetlb_folio`, `dequeue_hugetlb_folio_vma`.
-fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from_reserve: bool) -> Result<Pfn<B::Number>, Lack> {
+pub(super) fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from_reserve: bool) -> Result<Pfn<B::Number>, Lack> {
     let pool = Pool::of(cx.st, cx.program.system.hugetlb);
     let there = if from_reserve { pool.free } else { pool.free.saturating_sub(pool.reserved) };
     if there == 0 {
@@ -118,13 +118,22 @@ fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from_reserve: bool) -> Result<
 ///
 /// Source: mm/hugetlb.c `hugetlb_no_page`.
 pub(super) fn fault_missing<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
-    let (proc, vma) = (cx.proc(), cx.slot().vma);
-    let shared = vma.flags.contains(VmaFlags::SHARED);
+    let vma = cx.slot().vma;
+    let cached = vma.cache_place().is_some_and(|place| cx.st.cache(place).pfn().is_some());
+    if let Some(event) = uffd::event_of(&vma, cached) {
+        return fault::userfault(cx, event);
+    }
+    install_missing(cx, kind)
+}
+
+fn install_missing<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
+    let (proc, slot) = (cx.proc(), cx.slot());
+    let (vma, shared) = (slot.vma, slot.vma.flags.contains(VmaFlags::SHARED));
     if let Some(pfn) = vma.cache_place().and_then(|place| cx.st.cache(place).pfn()) {
         cx.st.get(pfn);
         cx.st.add_rmap_pte(proc, pfn);
         let flags = if shared { written_flags(&vma) } else { fault::read_flags(&vma) };
-        cx.slot_mut().pte = Pte { target: Target::Page(pfn), flags };
+        cx.slot_mut().pte = Pte { target: Target::Page(pfn), flags: uffd::with_marker(&slot, flags) };
         return fault::done(cx);
     }
     let new = match alloc(cx, shared || vma.flags.contains(VmaFlags::RESERVED)) {
@@ -137,11 +146,11 @@ pub(super) fn fault_missing<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: Fault
     };
     if let (true, Some(place)) = (shared, vma.cache_place()) {
         cx.st.set_cache(place, Target::Page(new));
-        return fault_missing(cx, kind);
+        return install_missing(cx, kind);
     }
     fault::map_new_anon(cx, proc, new);
     let flags = if kind == FaultKind::Write { written_flags(&vma) } else { fault::read_flags(&vma) };
-    cx.slot_mut().pte = Pte { target: Target::Page(new), flags };
+    cx.slot_mut().pte = Pte { target: Target::Page(new), flags: uffd::with_marker(&slot, flags) };
     fault::done(cx)
 }
 

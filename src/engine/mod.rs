@@ -30,6 +30,9 @@ mod swapoff;
 mod tests;
 mod through;
 mod transient;
+mod uffd;
+mod uffd_fill;
+mod uffd_move;
 mod wp;
 mod zap;
 
@@ -39,6 +42,7 @@ pub use huge::{mapped_at_once, marks_survive_splits};
 pub use large::mapcount;
 pub use read_only::pins_ask_for_exclusive;
 pub use step::{lacking, start, step};
+pub use uffd_move::is_misfiled;
 
 use crate::ir::{Area, Op, Program};
 use crate::observe::{Seen, Words};

@@ -1,14 +1,12 @@
-//! Write-protection that is no sharing: mprotect, uffd-wp, clear_refs. Counts and the exclusive bit stay as they are.
+//! Write-protection that is no sharing: mprotect, clear_refs, and what uffd-wp has in common with them. Counts and the exclusive bit stay as they are.
 
-use std::ops::Range;
-
-use super::{Cx, Progress, Ruling, huge, map, migrate};
+use super::{Cx, Progress, Ruling, huge, map, migrate, uffd};
 use crate::ir::Prot;
 use crate::observe::Seen;
-use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, Feature, ProtUpgrade, WpPinned};
-use crate::state::{At, MmapLock, Pfn, Pte, PteFlags, Slot, Target, TaskFlags, VmaFlags};
+use crate::policy::{ClearRefsLock, ClearRefsPinned, Defect, ProtUpgrade, WpPinned};
+use crate::state::{At, MmapLock, Pfn, Pte, PteFlags, Slot, Target, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
+use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
 /// What is known of a pte that is to be write-protected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,7 +110,7 @@ fn would_wp<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpVe
 }
 
 /// Asks K18 about a page; recorded where the page is pinned.
-fn wp_verdict<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpVerdict {
+pub(super) fn wp_verdict<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> WpVerdict {
     let (facts, knob, verdict) = (wp_facts(cx, proc, vpn), cx.policy.wp_pinned, would_wp(cx, proc, vpn));
     record(cx, proc, vpn, &facts, ("prot::decide_wp_pinned", "wp_pinned", knob.into(), verdict));
     verdict
@@ -139,7 +137,7 @@ fn record<B: Size, S: Sink>(
 }
 
 /// Whether some page of the range refuses to be write-protected; the first is recorded.
-fn any_refuses<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> bool {
+pub(super) fn any_refuses<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> bool {
     let area = cx.area();
     let refuses = area.pages().find(|vpn| would_wp(cx, area.proc, *vpn) == WpVerdict::Refuse);
     refuses.is_some_and(|vpn| wp_verdict(cx, area.proc, vpn) == WpVerdict::Refuse)
@@ -213,7 +211,7 @@ pub(super) fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn
         pmd: slot.pte.flags.contains(PteFlags::PMD),
     };
     let soft_dirty_wants_fault = soft_dirty_wants_fault(&slot);
-    let uffd_wants_fault = slot.pte.flags.contains(PteFlags::UFFD_WP) && !cx.policy.defects.has(Defect::UpgradeIgnoresUffdWp);
+    let uffd_wants_fault = uffd::is_protected(&slot) && !cx.policy.defects.has(Defect::UpgradeIgnoresUffdWp);
     let fault_wanted = uffd_wants_fault || (soft_dirty_wants_fault && !cx.policy.defects.has(Defect::SoftDirtyUpgradeIgnored));
     // vm_page_prot of a shared mapping whose stores nobody tracks has the write bit: no upgrade is needed there.
     let by_page_prot = shared && !soft_dirty_wants_fault && slot.pte.target != Target::Zero;
@@ -227,7 +225,7 @@ pub(super) fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn
 /// A writable migration entry becomes one for reading, which may still say that its page is exclusive.
 ///
 /// Source: mm/mprotect.c `change_pte_range`.
-fn protect_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pfn: Pfn<B::Number>) {
+pub(super) fn protect_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pfn: Pfn<B::Number>) {
     let anon = cx.st.folio(pfn).is_anon();
     let flags = &mut cx.st.slot_mut(proc, vpn).pte.flags;
     if flags.contains(PteFlags::WRITE) {
@@ -242,7 +240,7 @@ fn soft_dirty_wants_fault<N: Number>(slot: &Slot<N>) -> bool {
 
 /// Whether uffd-wp or soft-dirty tracking is still to be told of the next store.
 pub(super) fn wants_fault<N: Number>(slot: &Slot<N>) -> bool {
-    slot.pte.flags.contains(PteFlags::UFFD_WP) || soft_dirty_wants_fault(slot)
+    uffd::is_protected(slot) || soft_dirty_wants_fault(slot)
 }
 
 /// Asks K19 about a page; recorded where there is one.
@@ -260,120 +258,6 @@ fn upgrades<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, fac
         cx.decided(proc, vpn, target, Ruling { rule, knob, value, verdict, reason, operands: &operands });
     }
     upgrades
-}
-
-/// UFFDIO_REGISTER for write-protection: of anonymous memory, of files of shmem and of hugetlb, not of those of a disk.
-///
-/// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x).
-pub(super) fn uffd_register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let area = cx.area();
-    if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
-        return Progress::Blocked;
-    }
-    let can = |vpn: Vpn| {
-        let vma = &cx.st.slot(area.proc, vpn).vma;
-        map::is_mapped(cx.st, area.proc, vpn) && !cx.program.is_of_a_disk(vma.cache_place())
-    };
-    if !area.pages().all(can) {
-        return Progress::Failed(Failure::EINVAL);
-    }
-    huge::split_at_ends(cx, area);
-    for vpn in area.pages() {
-        cx.st.slot_mut(area.proc, vpn).vma.flags.insert(VmaFlags::UFFD_WP);
-    }
-    cx.commit_range()
-}
-
-/// UFFDIO_WRITEPROTECT, page by page under mmap_lock held for reading.
-///
-/// Source: mm/userfaultfd.c `mwriteprotect_range`; mm/mprotect.c `change_pte_range`.
-pub(super) fn uffd_wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let (proc, vpn) = (cx.proc(), cx.vpn());
-    if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
-        return Progress::Blocked;
-    }
-    let refused = if !may_protect(cx) {
-        Some(Failure::ENOENT)
-    } else if cx.me().at == At::Start && any_refuses(cx) {
-        Some(Failure::EBUSY)
-    } else {
-        None
-    };
-    if let Some(failure) = refused {
-        cx.read_unlock(proc);
-        return Progress::Failed(failure);
-    }
-    let pages = huge::leaf_here(cx).len() as u16;
-    // An entry of a page that is not there carries the bit, and hands it on.
-    if !cx.slot().pte.is_none() && wp_verdict(cx, proc, vpn) == WpVerdict::Wp {
-        let keep = cx.policy.defects.has(Defect::WpKeepsUffdWritable);
-        let forgets = cx.policy.defects.has(Defect::WpForgetsUffdBit);
-        if let Target::Migration(pfn) = cx.slot().pte.target {
-            protect_entry(cx, proc, vpn, pfn);
-        }
-        let lost = if keep { PteFlags::empty() } else { PteFlags::WRITE };
-        let mut flags = cx.slot().pte.flags - lost;
-        flags.set(PteFlags::UFFD_WP, !forgets);
-        cx.set_flags(proc, vpn, flags);
-    }
-    cx.commit_pages(pages, Seen::Nothing)
-}
-
-/// Whether userfaultfd may change the protection of the page at hand. A release that knows no ranges of several vmas looks at all
-/// of them first (D8).
-///
-/// Source: mm/userfaultfd.c `mwriteprotect_range` (a1b92a3f14b9, 6.4).
-fn may_protect<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
-    let area = cx.area();
-    let vma = |vpn: Vpn| cx.st.slot(area.proc, vpn).vma.flags - (VmaFlags::ANON_VMA | VmaFlags::RESERVED);
-    let whole = cx.me().at == At::Start && cx.policy.lacks.has(Feature::UffdWpVmas);
-    let is_one = || area.pages().all(|vpn| vma(vpn) == vma(area.start));
-    cx.slot().vma.flags.contains(VmaFlags::MAPPED | VmaFlags::UFFD_WP) && (!whole || is_one())
-}
-
-/// UFFDIO_WRITEPROTECT without the bit: the pte may become writable at once. Sleepers wake when the whole range is done; a call
-/// that fails wakes nobody.
-///
-/// Source: fs/userfaultfd.c `userfaultfd_writeprotect`, `wake_userfault` behind it.
-pub(super) fn uffd_unwp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    let (proc, vpn) = (cx.proc(), cx.vpn());
-    if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
-        return Progress::Blocked;
-    }
-    if !may_protect(cx) {
-        cx.read_unlock(proc);
-        return Progress::Failed(Failure::ENOENT);
-    }
-    let pages = huge::leaf_here(cx);
-    let flags = cx.slot().pte.flags;
-    if flags.contains(PteFlags::UFFD_WP) {
-        cx.set_flags(proc, vpn, flags - PteFlags::UFFD_WP);
-        if cx.slot().pte.is_present() && !flags.contains(PteFlags::WRITE) {
-            upgrade(cx, proc, vpn, true);
-        }
-        if cx.policy.defects.has(Defect::UnwpMapsWritable) && cx.slot().pte.is_present() {
-            cx.slot_mut().pte.flags.insert(PteFlags::WRITE);
-        }
-    }
-    let area = cx.area();
-    if pages.end == area.start.0 + area.len {
-        wake(cx, proc, &(area.start.0..pages.end));
-    }
-    cx.commit_pages(pages.len() as u16, Seen::Nothing)
-}
-
-/// Wakes the threads that sleep on one of these pages.
-fn wake<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, pages: &Range<u16>) {
-    for task in (0..cx.program.tasks.len()).map(TaskId::at) {
-        let sleeper = cx.st.task(task);
-        if !sleeper.flags.contains(TaskFlags::ASLEEP) {
-            continue;
-        }
-        let area = cx.program.code[sleeper.pc.idx()].op.area();
-        if area.is_some_and(|area| area.proc == proc && pages.contains(&(area.start.0 + sleeper.page))) {
-            cx.st.task_mut(task).flags.remove(TaskFlags::ASLEEP);
-        }
-    }
 }
 
 /// Writing 4 to /proc/PID/clear_refs: page by page over the whole address space.

@@ -4,10 +4,10 @@
 //! Source: mm/rmap.c `try_to_unmap_one`, `try_to_migrate_one`; mm/ksm.c `write_protect_page`; include/linux/rmap.h
 //! `folio_try_share_anon_rmap_pte`, whose comment orders these steps against mm/gup.c.
 
-use super::{Cx, Progress, exclusive, ksm, migrate, reclaim};
+use super::{Cx, Progress, exclusive, ksm, migrate, reclaim, uffd, uffd_move};
 use crate::ir::Op;
 use crate::policy::Defect;
-use crate::state::{At, FolioFlags, Pfn, Pte, PteFlags, ShareAt, Target};
+use crate::state::{At, FolioFlags, Pfn, Pte, PteFlags, ShareAt, Slot, Target};
 use crate::trace::Sink;
 use crate::types::{ProcId, Size, Vpn};
 
@@ -31,7 +31,9 @@ fn mover(op: Op) -> Mover {
 /// The next pte that maps a page of the folio, as a place among all address spaces.
 pub(super) fn next_mapping<B: Size, S: Sink>(cx: &Cx<'_, B, S>, folio: Pfn<B::Number>) -> Option<(ProcId, Vpn)> {
     let head = cx.st.head(folio);
-    let maps = |pte: Pte<B::Number>| pte.target.pfn().is_some_and(|pfn| cx.st.head(pfn) == head);
+    let maps = |pte: Pte<B::Number>| {
+        !pte.flags.contains(uffd_move::MISFILED) && pte.target.pfn().is_some_and(|pfn| cx.st.head(pfn) == head)
+    };
     cx.st.slots().find(|(_, _, slot)| maps(slot.pte)).map(|(proc, vpn, _)| (proc, vpn))
 }
 
@@ -84,7 +86,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             cx.goto(At::Share(place, ShareAt::Install))
         }
         ShareAt::Install => {
-            let (entry, next) = match mover(cx.op()) {
+            let (mut entry, next) = match mover(cx.op()) {
                 Mover::Reclaim => reclaim::entry(cx, page, seen),
                 Mover::Migration => migrate::entry(cx, page, seen),
                 Mover::Ksm => ksm::protected(cx, proc, vpn, seen),
@@ -92,6 +94,9 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             if !entry.is_present() {
                 cx.st.remove_rmap_pte(proc, page);
                 cx.st.put(page);
+            }
+            if entry.is_none() {
+                entry.flags = uffd::left_behind(&Slot { pte: seen, vma: cx.st.slot(proc, vpn).vma });
             }
             end(cx, proc, vpn, entry);
             cx.goto(next)

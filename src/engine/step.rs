@@ -1,6 +1,6 @@
 use super::{
     Cx, Progress, access, fault, fork, gup, huge, ksm, lazyfree, map, migrate, numa, prot, reclaim, swap, swapoff, through,
-    transient, zap,
+    transient, uffd, uffd_fill, uffd_move, zap,
 };
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
@@ -90,9 +90,11 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         }
         Op::ClearRefs => prot::clear_refs(cx),
         Op::SoftDirty { .. } => prot::soft_dirty(cx),
-        Op::UffdRegister { .. } => prot::uffd_register(cx),
-        Op::UffdWp { .. } => prot::uffd_wp(cx),
-        Op::UffdUnwp { .. } => prot::uffd_unwp(cx),
+        Op::UffdRegister { mode, .. } => uffd::register(cx, mode),
+        Op::UffdWp { .. } => uffd::wp(cx),
+        Op::UffdUnwp { .. } => uffd::unwp(cx),
+        Op::UffdCopy { .. } | Op::UffdZeropage { .. } | Op::UffdContinue { .. } => uffd_fill::step(cx),
+        Op::UffdMove { .. } => uffd_move::step(cx),
         Op::Vmsplice { .. } | Op::Get { .. } | Op::Pin { .. } => gup::step(cx),
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => through::step(cx),
         Op::DirectRead { .. } | Op::DirectWrite { .. } => through::step(cx),
@@ -104,9 +106,7 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::LruAdd { .. } => transient::lru_add(cx),
         Op::Drain => transient::drain(cx),
         Op::Name { .. } => cx.commit_whole(),
-        Op::Mremap { .. } | Op::UffdCopy { .. } | Op::UffdZeropage { .. } | Op::UffdContinue { .. } | Op::UffdMove { .. } => {
-            not_modelled()
-        }
+        Op::Mremap { .. } => not_modelled(),
         Op::Pageout { .. } => reclaim::step(cx),
         Op::Swapin { .. } => swap::swapin(cx),
         Op::Migrate { .. } => migrate::step(cx),
@@ -122,19 +122,40 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 /// D8. What the instruction needs and the policy lacks; there it fails with EINVAL, as a call does that a kernel does not know.
 ///
 /// Source: mm/userfaultfd.c `vma_can_userfault` (fs/userfaultfd.c before 6.x); mm/madvise.c `madvise_behavior_valid`.
-pub fn lacking(policy: &Policy, program: &Program, op: Op) -> Option<Feature> {
-    let feature = if let Op::UffdRegister { area, mode: UffdMode::Wp } = op {
-        if is_of_a_file(program, area) || is_hugetlb(program, area) { Feature::UffdWpFile } else { Feature::UffdWp }
-    } else if let Op::Madvise { area, advice: Advice::Dontneed } = op
-        && is_hugetlb(program, area)
-    {
-        Feature::HugetlbDontneed
-    } else if let Op::Madvise { advice: Advice::PopulateRead | Advice::PopulateWrite, .. } = op {
-        Feature::Populate
+pub fn lacking(policy: &Policy, program: &Program, op: Op) -> Option<&'static str> {
+    if let Op::UffdMove { .. } = op {
+        return (!uffd_move::decide_present(policy.uffd_move)).then_some("uffd_move");
+    }
+    let feature = if let Op::UffdRegister { area, mode } = op {
+        registration(program, area, mode)?
+    } else if let Op::Madvise { area, advice } = op {
+        advised(program, area, advice)?
     } else {
         return None;
     };
-    policy.lacks.has(feature).then_some(feature)
+    policy.lacks.has(feature).then_some(feature.into())
+}
+
+/// What registering memory for something needs.
+fn registration(program: &Program, area: Area, mode: UffdMode) -> Option<Feature> {
+    match mode {
+        UffdMode::Wp if is_of_a_file(program, area) || is_hugetlb(program, area) => Some(Feature::UffdWpFile),
+        UffdMode::Wp => Some(Feature::UffdWp),
+        UffdMode::WpAsync => Some(Feature::UffdWpAsync),
+        UffdMode::Minor if is_hugetlb(program, area) => Some(Feature::UffdMinorHugetlb),
+        UffdMode::Minor => Some(Feature::UffdMinorShmem),
+        UffdMode::Missing => None,
+    }
+}
+
+/// What an advice needs.
+fn advised(program: &Program, area: Area, advice: Advice) -> Option<Feature> {
+    match advice {
+        Advice::Dontneed if is_hugetlb(program, area) => Some(Feature::HugetlbDontneed),
+        Advice::PopulateRead | Advice::PopulateWrite => Some(Feature::Populate),
+        Advice::GuardInstall | Advice::GuardRemove => Some(Feature::Guard),
+        _ => None,
+    }
 }
 
 fn is_hugetlb(program: &Program, area: Area) -> bool {

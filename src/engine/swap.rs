@@ -2,7 +2,7 @@
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, exclusive, fault, prot, transient, wp};
+use super::{Cx, Progress, Ruling, exclusive, fault, prot, transient, uffd_move, wp};
 use crate::ir::SwapDevice;
 use crate::policy::{ReuseSwapin, SwapExcl, SwapinDrain, SwapinReadMap, SwapinSync};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, VmaFlags};
@@ -170,6 +170,7 @@ pub(super) fn read<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, entry: usize, bypass
     let page = cx.alloc(0).ok()?;
     cx.st.page_mut(page).words = cx.st.swap()[entry].words;
     cx.st.folio_mut(page).flags = FolioFlags::ANON;
+    uffd_move::file_anew(cx, entry);
     if !bypass {
         cx.st.cache_swap(entry, page);
     }
@@ -307,7 +308,8 @@ fn install<B: Size, S: Sink>(
     if own {
         fault::mark_proven(cx, page);
     }
-    let kept = seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP);
+    let mut kept = seen.flags & (PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP);
+    kept.set(uffd_move::MISFILED, seen.flags.contains(uffd_move::MISFILED_ENTRY));
     let slot = cx.slot_mut();
     slot.pte = Pte { target: Target::Page(page), flags: fault::read_flags(&slot.vma) | kept };
     if !own || kept.contains(PteFlags::UFFD_WP) {

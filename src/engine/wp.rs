@@ -2,11 +2,11 @@
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, fault, huge, hugetlb, ksm, large, swap, transient};
+use super::{Cx, Progress, Ruling, fault, huge, hugetlb, ksm, large, swap, transient, uffd};
 use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Event, Size, Vpn};
+use crate::types::{Size, Vpn};
 
 /// What a decision about a small anonymous page is made on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -131,11 +131,10 @@ fn by_references(page: &PageFacts) -> Verdict {
 ///
 /// Source: mm/memory.c `do_wp_page`.
 pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
-    let slot = cx.slot();
-    let watched = slot.pte.flags.contains(PteFlags::UFFD_WP) && slot.vma.flags.contains(VmaFlags::UFFD_WP);
-    if kind == FaultKind::Write && watched && !cx.policy.defects.has(Defect::WriteSkipsUffdEvent) {
-        return fault::userfault(cx, Event::Wp);
+    if let Some(stopped) = uffd::stop_store(cx, kind) {
+        return stopped;
     }
+    let slot = cx.slot();
     match slot.pte.target {
         _ if slot.vma.flags.contains(VmaFlags::SHARED) => reuse(cx, kind),
         _ if slot.pte.flags.contains(PteFlags::PMD) => huge::wp(cx, kind),

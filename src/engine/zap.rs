@@ -1,6 +1,6 @@
 //! Taking pages out of page tables: munmap, MADV_DONTNEED, exit.
 
-use super::{Cx, Progress, gup, huge, swap};
+use super::{Cx, Progress, gup, huge, swap, uffd};
 use crate::observe::Seen;
 use crate::policy::Defect;
 use crate::state::{At, Grab, Pte, PteFlags, Slot, Target, Task, TaskFlags};
@@ -43,7 +43,8 @@ pub(super) fn dontneed<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
             }
             let (pages, pte) = (huge::leaf_here(cx), cx.slot().pte);
             for page in pages.clone() {
-                cx.st.slot_mut(proc, Vpn(page)).pte = Pte::default();
+                let slot = cx.st.slot_mut(proc, Vpn(page));
+                slot.pte = Pte { flags: uffd::left_behind(slot), ..Pte::default() };
             }
             cleared(cx, pte, pages.len())
         }

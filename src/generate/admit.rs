@@ -141,7 +141,7 @@ fn renamed(sketch: &mut Sketch, renames: &mut Renames, from: &Program, instr: &I
         (false, Ending::Fails(_)) if loose => Ending::Succeeds,
         (false, ending) => ending,
     };
-    let registered = |area: Area| sketch.pages(area).iter().any(|page| page.registered);
+    let registered = |area: Area| sketch.is_registered(verb, area);
     let asks = matches!(verb, Verb::UffdWp | Verb::UffdUnwp | Verb::UffdCopy | Verb::UffdZeropage | Verb::UffdContinue);
     if asks && !matches!(ending, Ending::Fails(_)) && !op.area().is_some_and(registered) {
         return None;

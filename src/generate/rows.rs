@@ -356,7 +356,7 @@ fn uffd_register(sketch: &mut Sketch, dice: &mut dyn Dice) -> Option<Made> {
 /// A statement about memory that is registered; now and then, announced to fail, about memory that is not.
 fn registered(sketch: &mut Sketch, dice: &mut dyn Dice, verb: Verb, op: impl FnOnce(Area) -> Op) -> Option<Made> {
     let mut made = about(sketch, dice, verb, op)?;
-    let is = made.op.area().is_some_and(|area| sketch.pages(area).iter().any(|page| page.registered));
+    let is = made.op.area().is_some_and(|area| sketch.is_registered(verb, area));
     if !is && made.ending == Ending::Succeeds {
         if !sketch.wild(dice) {
             return None;

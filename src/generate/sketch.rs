@@ -38,8 +38,8 @@ pub struct Page {
     /// Anonymous, private, and stored to by this process since it was mapped or given up: userfaultfd finds a pte to protect.
     pub stored: bool,
     pub shared: bool,
-    /// Registered with userfaultfd for write protection.
-    pub registered: bool,
+    /// What it is registered for with userfaultfd.
+    pub registered: Option<UffdMode>,
     /// Write-protected by userfaultfd, as far as can be known: the next store raises an event.
     pub protected: bool,
 }
@@ -241,9 +241,12 @@ impl Sketch {
             Op::Exit => self.exit(made.actor.proc().unwrap_or_default()),
             Op::Wait { child } => self.procs[child.idx()].waited = true,
             Op::UffdRegister { area, mode } => {
-                self.each(area, |page| page.registered = matches!(mode, UffdMode::Wp | UffdMode::WpAsync));
+                let waits = mode == UffdMode::Wp;
+                self.each(area, |page| (page.registered, page.protected) = (Some(mode), page.protected && waits));
             }
-            Op::UffdWp { area } => self.each(area, |page| page.protected = page.stored && page.registered),
+            Op::UffdWp { area } => {
+                self.each(area, |page| page.protected = page.stored && page.registered == Some(UffdMode::Wp))
+            }
             Op::UffdUnwp { area } | Op::UffdCopy { area, .. } | Op::UffdZeropage { area } | Op::UffdContinue { area } => {
                 self.each(area, |page| page.protected = false);
                 self.wake(area);
@@ -275,7 +278,7 @@ impl Sketch {
     fn fork(&mut self, parent: ProcId, child: ProcId) {
         self.program.procs.push(PROCS[child.idx()].to_owned());
         let of = &self.procs[parent.idx()];
-        let handed_on = |page: &Page| Page { registered: false, protected: false, ..*page };
+        let handed_on = |page: &Page| Page { registered: None, protected: false, ..*page };
         let pages = of.pages.iter().map(handed_on).collect();
         self.procs.push(Proc { parent: Some(parent), pages, mems: of.mems.clone(), ..Proc::default() });
     }
@@ -332,7 +335,7 @@ impl Sketch {
                     alive += 1;
                     offers.set(Offers::MEMORY, offers.contains(Offers::MEMORY) || !proc.mems.is_empty());
                     offers.set(Offers::FREE_PAGE, offers.contains(Offers::FREE_PAGE) || proc.pages.len() < self.limits.pages);
-                    let registered = proc.pages.iter().any(|page| page.registered && !page.unmapped);
+                    let registered = proc.pages.iter().any(|page| page.registered.is_some() && !page.unmapped);
                     offers.set(Offers::REGISTERED, offers.contains(Offers::REGISTERED) || registered);
                 }
             }
@@ -535,6 +538,13 @@ impl Sketch {
             Who::Kernel => self.can_act(Actor::Kernel(1)).then_some(Actor::Kernel(1)),
             Who::Device | Who::HolderOrDevice => self.can_act(Actor::Device).then_some(Actor::Device),
         }
+    }
+
+    /// Whether some of this memory is registered with userfaultfd for what a verb wants.
+    pub fn is_registered(&self, verb: Verb, area: Area) -> bool {
+        let protects = matches!(verb, Verb::UffdWp | Verb::UffdUnwp);
+        let fits = |mode: UffdMode| !protects || matches!(mode, UffdMode::Wp | UffdMode::WpAsync);
+        self.pages(area).iter().any(|page| page.registered.is_some_and(fits))
     }
 
     /// Whether a store to this memory by its owner is stopped by userfaultfd at its first page.

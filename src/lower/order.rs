@@ -23,7 +23,7 @@ impl<'a> Scene<'_, 'a> {
             Op::UffdCopy { area, .. } | Op::UffdZeropage { area } => {
                 self.registered(cx, area, "missing", |page| page.wp || page.fills)?
             }
-            Op::UffdContinue { area } => self.registered(cx, area, "minor", |page| page.fills)?,
+            Op::UffdContinue { area } => self.registered(cx, area, "minor", |page| page.wp || page.fills)?,
             _ => {}
         }
         op.area().map_or(Some(()), |area| self.mapped(cx, area))

@@ -1,6 +1,6 @@
 //! What the engine cannot run yet. Later work deletes rows here and nowhere else.
 
-use crate::ir::{Advice, Backing, MemKind, Op, Program, UffdMode};
+use crate::ir::{Advice, Backing, MemKind, Op, Program};
 use crate::types::Pc;
 
 /// Everything of a program that is not modelled yet: the instruction, or `None` for what the machine is said to have, and what it is.
@@ -23,17 +23,7 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
     match op {
         Op::Mmap { area, backing, .. } => mapping(program.mems[area.mem.idx()].kind, backing),
         Op::Madvise { advice, .. } => madvise(advice),
-        Op::UffdRegister { mode, .. } => match mode {
-            UffdMode::Wp => None,
-            UffdMode::WpAsync => Some("asynchronous write protection by userfaultfd"),
-            UffdMode::Missing => Some("userfaultfd for missing pages"),
-            UffdMode::Minor => Some("userfaultfd for minor faults"),
-        },
         Op::Mremap { .. } => Some("`mremap`"),
-        Op::UffdCopy { .. } => Some("`uffd copy`"),
-        Op::UffdZeropage { .. } => Some("`uffd zeropage`"),
-        Op::UffdContinue { .. } => Some("`uffd continue`"),
-        Op::UffdMove { .. } => Some("`uffd move`"),
         Op::SplitFolio { .. } => Some("`split_folio`"),
         Op::Collapse { .. } => Some("`collapse`"),
         Op::SplitPmd { .. } => None,
@@ -43,6 +33,8 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::DirectRead { .. } | Op::DirectWrite { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Put { .. } => None,
         Op::Swapoff | Op::NumaHint { .. } => None,
         Op::Pageout { .. } | Op::Swapin { .. } | Op::Migrate { .. } | Op::KsmMerge { .. } | Op::KsmUnmerge { .. } => None,
+        Op::UffdRegister { .. } | Op::UffdCopy { .. } | Op::UffdZeropage { .. } | Op::UffdContinue { .. } => None,
+        Op::UffdMove { .. } => None,
         Op::Pin { .. } | Op::Unpin { .. } | Op::UffdWp { .. } | Op::UffdUnwp { .. } => None,
         Op::Peek { .. } | Op::Dma { .. } | Op::Hold { .. } | Op::Drop { .. } | Op::LruAdd { .. } | Op::Drain => None,
     }

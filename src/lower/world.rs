@@ -71,10 +71,11 @@ pub(super) struct Page {
 
 impl Page {
     pub fn register(&mut self, mode: UffdMode) {
-        match mode {
-            UffdMode::Wp | UffdMode::WpAsync => self.wp = true,
-            UffdMode::Missing | UffdMode::Minor => self.fills = true,
-        }
+        // The new mode takes the place of the old.
+        (self.wp, self.fills) = match mode {
+            UffdMode::Wp | UffdMode::WpAsync => (true, false),
+            UffdMode::Missing | UffdMode::Minor => (false, true),
+        };
     }
 }
 

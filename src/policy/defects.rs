@@ -34,10 +34,10 @@ set! {
         /// Reclaim of lazily freed pages restores a batch of ptes all writable (CVE-2026-31398). From 6.15, fixed in 7.0. Home: not built yet.
         #[strum(serialize = "B30")]
         B30,
-        /// UFFDIO_MOVE against the swapcache leaves a wrong reverse mapping. From 6.8, fixed by 0ea148a79918, 6.16. Home: not built yet.
+        /// UFFDIO_MOVE against the swapcache leaves a wrong reverse mapping. From 6.8, fixed by 0ea148a79918, 6.16. Home: `engine::uffd_move::move_entry`.
         #[strum(serialize = "B31")]
         B31,
-        /// UFFDIO_MOVE drops the write protection of what it moves. From 6.8, not fixed in 7.3. Home: not built yet.
+        /// UFFDIO_MOVE drops the write protection of what it moves. From 6.8, not fixed in 7.3. Home: `engine::uffd_move::moved_flags`.
         #[strum(serialize = "B32")]
         B32,
         /// Fork copies a pinned page of a file as if it were anonymous. From 5.9 (the fix for 5.15.y, too, says that 70e806e4e645 brought it), fixed by fb3d824d1a46, 5.19, and in stable trees. Home: `engine::fork::must_copy`.
@@ -46,7 +46,7 @@ set! {
         /// The uffd-wp bit is lost on migration entries of a THP. From 5.7, fixed by 24bf08c4376b, 6.3 and stable. Home: not built yet.
         #[strum(serialize = "B36")]
         B36,
-        /// UFFDIO_MOVE of the huge zero page makes a wrong PMD (CVE-2026-31397). From 6.8, fixed by 7.3. Home: not built yet.
+        /// UFFDIO_MOVE of the huge zero page makes a wrong PMD (CVE-2026-31397). From 6.8, fixed by 7.3. Home: `engine::uffd_move::move_zero`.
         #[strum(serialize = "B41")]
         B41,
         // What follows no kernel did: each is the canary of an invariant, and its home is where the engine asks for it.

@@ -98,6 +98,8 @@ set! {
         UffdWpFile,
         /// `uffd wp A` and `unwp A` of several mappings, or of a range with a hole, as far as they go: from 6.4.
         UffdWpVmas,
+        /// `uffd register A wp_async`: from 6.7.
+        UffdWpAsync,
         /// `madvise A collapse`: from 6.1.
         Collapse,
         /// `madvise A guard_install` and `guard_remove`: from 6.13.

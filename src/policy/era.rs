@@ -54,6 +54,7 @@ pub const V5_7: Policy = Policy {
         Feature::HugetlbDontneed,
         Feature::UffdWpFile,
         Feature::UffdWpVmas,
+        Feature::UffdWpAsync,
         Feature::Collapse,
         Feature::Guard,
     ]),
@@ -169,9 +170,13 @@ pub const V6_5: Policy = Policy {
     ..V6_2
 };
 
-/// adef440691ba (K34, and B31, B32, B41 with it).
-pub const V6_8: Policy =
-    Policy { uffd_move: UffdMoveIoctl::Present, defects: V6_5.defects.with(&[Defect::B31, Defect::B32, Defect::B41]), ..V6_5 };
+/// adef440691ba (K34, and B31, B32, B41 with it); asynchronous write protection by userfaultfd (6.7).
+pub const V6_8: Policy = Policy {
+    uffd_move: UffdMoveIoctl::Present,
+    lacks: V6_5.lacks.without(&[Feature::UffdWpAsync]),
+    defects: V6_5.defects.with(&[Defect::B31, Defect::B32, Defect::B41]),
+    ..V6_5
+};
 
 /// K4 stops keeping the last page of a large folio (6.10), K30 estimates (6.9).
 pub const V6_12: Policy =

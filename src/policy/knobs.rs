@@ -457,7 +457,7 @@ answer! {
 }
 
 answer! {
-    /// K34. Is there UFFDIO_MOVE? Home: not built yet.
+    /// K34. Is there UFFDIO_MOVE? Home: `engine::uffd_move::decide_present`.
     UffdMoveIoctl {
         /// No.
         Absent,

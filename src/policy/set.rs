@@ -1,6 +1,6 @@
 //! Sets of named things in a policy: the defects it has, the verbs it lacks.
 
-/// Defines an enum and the set of its values; both are plain data, the set is one word.
+/// Defines an enum and the set of its values; both are plain data, the set is one number.
 macro_rules! set {
     ($(#[doc = $doc:literal])+ $set:ident of $item:ident { $($body:tt)+ }) => {
         /// An entry of
@@ -13,9 +13,9 @@ macro_rules! set {
 
         $(#[doc = $doc])+
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-        pub struct $set(u64);
+        pub struct $set(u128);
 
-        const _: () = assert!(<$item as strum::VariantArray>::VARIANTS.len() <= 64, "a set is one word");
+        const _: () = assert!(<$item as strum::VariantArray>::VARIANTS.len() <= 128, "a set is one number");
 
         impl $set {
             /// The set with nothing in it.
@@ -51,7 +51,7 @@ macro_rules! set {
                 <$item as strum::VariantArray>::VARIANTS.iter().copied().filter(move |item| self.has(*item))
             }
 
-            const fn bits(items: &[$item]) -> u64 {
+            const fn bits(items: &[$item]) -> u128 {
                 let mut bits = 0;
                 let mut idx = 0;
                 while idx < items.len() {

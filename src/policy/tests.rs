@@ -59,6 +59,7 @@ const SPANS: &[(&str, Option<&str>, Option<&str>)] = &[
     ("hugetlb_dontneed", Some("5.7"), Some("5.17")),
     ("uffd_wp_file", Some("5.7"), Some("5.18")),
     ("uffd_wp_vmas", Some("5.7"), Some("6.2")),
+    ("uffd_wp_async", Some("5.7"), Some("6.5")),
     ("collapse", Some("5.7"), Some("6.0")),
     ("guard", Some("5.7"), Some("6.12")),
     ("pin_file", Some("6.5"), Some("7.3")),

@@ -13,7 +13,7 @@ mod task;
 
 pub use folio::{Folio, FolioFlags, LargeFolio, Owner, PIN_BIAS, Page, Pfn, SwapSlot};
 pub use mm::{Mm, MmapLock, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
-pub use task::{At, Fault, FaultKind, ForkAt, Grab, GupAt, KsmAt, MigrateAt, ReclaimAt, ShareAt, Task, TaskFlags};
+pub use task::{At, Fault, FaultKind, ForkAt, Grab, GupAt, KsmAt, MigrateAt, MoveAt, ReclaimAt, ShareAt, Task, TaskFlags};
 
 use crate::ir::Program;
 use crate::types::{Number, ProcId, Size, Small, Table, TaskId, ValueId, Vpn, WordId};

@@ -46,6 +46,8 @@ pub enum At {
     Migrate(MigrateAt),
     /// Merging two pages, of which one may be in `Task::grab`.
     Ksm(KsmAt),
+    /// Moving the folio in `Task::grab`, or the entry in `Task::seen`, to another place of the address space.
+    Move(MoveAt),
     /// Copying page tables; the page of the address space.
     Fork(Vpn, ForkAt),
     /// Unmapping all; the page of the address space.
@@ -143,6 +145,19 @@ pub enum KsmAt {
     Merge { second: bool },
     /// One of them could not be merged: about to give the second back as a page of its own, if it is merged with nobody.
     Break,
+}
+
+/// Where moving one entry to another place of its address space stands. mmap_lock is held for reading.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum MoveAt {
+    /// The folio is held: about to lock it.
+    Lock,
+    /// It is locked: about to take the page-table lock and to clear the pte, which `Task::seen` remembers.
+    Clear,
+    /// The pte is clear, the page-table lock held: about to look for pins again and to set the pte at the new place.
+    Install,
+    /// A swap entry, whose page the task holds if the swap cache had it: about to move it under the page-table lock.
+    Entry,
 }
 
 /// Why a fault was taken.

@@ -108,6 +108,15 @@ impl Entry {
         self.0 & PRESENT != 0
     }
 
+    /// Whether the page is on a swap device. Bit 62 also stands for entries of other kinds, whose number is past those of devices.
+    ///
+    /// Source: fs/proc/task_mmu.c `pte_to_pagemap_entry`; include/linux/swap.h, the kinds from MAX_SWAPFILES on.
+    pub fn is_swapped(self) -> bool {
+        const KIND: u64 = 0x1f;
+        const DEVICES_MAX: u64 = 16;
+        self.0 & SWAPPED != 0 && self.0 & KIND < DEVICES_MAX
+    }
+
     pub fn soft_dirty(self) -> bool {
         self.0 & SOFT_DIRTY != 0
     }
@@ -224,7 +233,7 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
         kind: kind.map(|kind| Fact::Observed(kind.to_owned())),
         present: Some(Fact::Observed(entry.is_present())),
         // A shared page that is swapped out leaves no entry; what is left there is a marker of userfaultfd.
-        swapped: Some(Fact::Observed(entry.0 & SWAPPED != 0 && !at.mapped.shared)),
+        swapped: Some(Fact::Observed(entry.is_swapped() && !at.mapped.shared)),
         writable: None,
         dirty: None,
         soft_dirty: sight.soft_dirty.then(|| Fact::Observed(entry.soft_dirty())),
