@@ -1,4 +1,5 @@
-//! Write-protection that is no sharing: mprotect, clear_refs, and what uffd-wp has in common with them. Counts and the exclusive bit stay as they are.
+//! Write-protection that is no sharing: mprotect, clear_refs, and what uffd-wp has in common with them. Counts and the exclusive
+//! bit stay as they are.
 
 use super::{Cx, Progress, Ruling, huge, map, migrate, uffd};
 use crate::ir::Prot;
