@@ -7,7 +7,7 @@ use super::finding::{Finding, Relation};
 use super::hunt::{Hunt, Plan, Shard, Turn};
 use super::is_drawn;
 use crate::generate::Settings;
-use crate::ir::{Op, Verb};
+use crate::ir::{MemKind, Op, Verb};
 use crate::policy::{self, Defect, Policy};
 
 /// Seeds that each row is hunted with.
@@ -48,6 +48,11 @@ fn says(finding: &Finding, verb: Verb) -> bool {
     finding.scenario.program.code.iter().any(|instr| instr.op.verb() == verb)
 }
 
+/// Whether the program maps memory of a kind.
+fn maps(finding: &Finding, kind: MemKind) -> bool {
+    finding.scenario.program.mems.iter().any(|mem| mem.kind == kind)
+}
+
 fn is(finding: &Finding, what: &str, invariant: &str) -> bool {
     finding.signature.what == what && finding.signature.invariant == Some(invariant)
 }
@@ -73,6 +78,15 @@ const OLD: &[Entry] = &[
     }),
     old("B10: mprotect detaches a pin", "linux-5.17", |found| {
         found.signature.invariant == Some("I3") && says(found, Verb::Mprotect)
+    }),
+    old("B12: a child's vmsplice reference to a THP sees its parent's store", "linux-5.9", |found| {
+        is(found, "leak", "I2") && maps(found, MemKind::Thp) && found.signature.by == Relation::Parent
+    }),
+    old("B18b: swap-in keeps a page that a child's reference sees", "linux-5.12", |found| {
+        is(found, "leak", "I2") && says(found, Verb::Pageout) && found.signature.by == Relation::Parent
+    }),
+    old("B27: fork detaches a pin of hugetlb memory", "linux-5.11", |found| {
+        found.signature.invariant == Some("I3") && says(found, Verb::Fork) && maps(found, MemKind::Hugetlb { order: None })
     }),
     old("B11: uffd-wp detaches a pin", "linux-5.17", |found| {
         found.signature.invariant == Some("I3") && says(found, Verb::UffdWp)
@@ -135,6 +149,33 @@ mod tests {
     #[test]
     fn the_bank_has_forty_bugs() {
         assert!(40 <= bank().len(), "{}", bank().len());
+    }
+
+    /// Gallery bugs that are found again from nothing within what a test may take, and the scenario that somebody wrote of each.
+    /// B12, B18b and B27 take longer: `cowl fuzz --bank`.
+    const AGAIN: &[(&str, &str)] = &[
+        ("B1:", "corpus/gallery/vmsplice-child-sees-parents-later-write.cow"),
+        ("B6:", "corpus/gallery/fork-detaches-a-dma-target.cow"),
+        ("B9:", "corpus/gallery/clear-refs-detaches-a-pin.cow"),
+        ("B10:", "corpus/gallery/mprotect-detaches-a-pin.cow"),
+    ];
+
+    #[test]
+    fn gallery_bugs_are_found_again_from_nothing_in_no_more_statements_than_were_written_by_hand() {
+        for (name, path) in AGAIN {
+            let text = std::fs::read_to_string(path).expect("a scenario of the corpus");
+            let (file, mistakes) = crate::syntax::parse(&text);
+            let (lowered, _) = crate::lower::lower(path, &file, &mistakes, &mut |_, _| Err("no files here".to_owned()));
+            let by_hand = lowered.scenarios[0].program.code.len();
+            let entry = OLD.iter().find(|entry| entry.name.starts_with(name)).expect("a row of the bank");
+            let found = hunted(entry, 1, 24, 20_000).unwrap_or_else(|| panic!("{name} is not found"));
+            assert!(
+                found.statements <= by_hand,
+                "{name} {} statements, {by_hand} by hand: {}",
+                found.statements,
+                found.signature
+            );
+        }
     }
 
     /// The whole table is `cowl fuzz --bank`; here only that every row is found at all, within what a test may take.

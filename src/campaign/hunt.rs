@@ -11,7 +11,7 @@ use super::exec::{self, Look};
 use super::finding::{Finding, Signature, examine};
 use super::{known, mutate, reduce};
 use crate::generate::{self, Dice, Seeded, Settings};
-use crate::ir::Program;
+use crate::ir::{Backing, MemKind, Op, Program};
 use crate::policy::Policy;
 use crate::types::Small;
 
@@ -20,6 +20,32 @@ const CLOSE_LOOKS: u64 = 300;
 
 /// Past [`CLOSE_LOOKS`], one in this many is looked at closely.
 const LATER_LOOKS: u64 = 64;
+
+/// Where every violation is reduced, how many of one signature are before only every so many is.
+const REDUCTIONS: u64 = 16;
+
+/// What a program is made of beside base pages and page tables, in bits: what is wrong with it is often due to that, and one sort of
+/// failure that comes by the thousand must not hide another.
+fn ingredients(program: &Program) -> u16 {
+    let kinds = program.mems.iter().map(|mem| match mem.kind {
+        MemKind::Pages => 0,
+        MemKind::Thp => 1,
+        MemKind::Mthp { .. } => 1 << 1,
+        MemKind::Hugetlb { .. } => 1 << 2,
+    });
+    let ops = program.code.iter().map(|instr| match instr.op {
+        Op::Pageout { .. } => 1 << 3,
+        Op::KsmMerge { .. } => 1 << 4,
+        Op::Migrate { .. } => 1 << 5,
+        Op::UffdWp { .. } => 1 << 6,
+        Op::ClearRefs => 1 << 7,
+        Op::Mmap { backing: Backing::File(_), .. } => 1 << 8,
+        Op::Dma { .. } => 1 << 9,
+        Op::Vmsplice { .. } => 1 << 10,
+        _ => 0,
+    });
+    kinds.chain(ops).fold(0, |all, one| all | one)
+}
 
 /// A part of a campaign: the `nth` of `of` sequences of programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,7 +118,7 @@ pub struct Hunt {
     pub crashes: BTreeMap<String, Crash>,
     pub counts: Counts,
     /// How often what was wrong in which way.
-    sorts: BTreeMap<(u8, u8), u64>,
+    sorts: BTreeMap<(u8, u8, u16), u64>,
 }
 
 impl Hunt {
@@ -207,7 +233,8 @@ impl Hunt {
             exec::Wrong::Unkept(..) => 100,
             exec::Wrong::Missed(_) => 101,
         };
-        let sort = self.sorts.entry((kind, program.code[wrong.pc().idx()].op.verb() as u8)).or_default();
+        let verb = program.code[wrong.pc().idx()].op.verb() as u8;
+        let sort = self.sorts.entry((kind, verb, ingredients(program))).or_default();
         *sort += 1;
         if CLOSE_LOOKS < *sort && !sort.is_multiple_of(LATER_LOOKS) {
             return None;
@@ -219,14 +246,15 @@ impl Hunt {
         };
         if let Some(known) = self.caught.get_mut(&finding.signature) {
             known.times += 1;
-            if !self.plan.every {
+            if !self.plan.every || (REDUCTIONS < known.times && !known.times.is_multiple_of(REDUCTIONS)) {
                 return None;
             }
         }
         let signature = finding.signature;
         let finding = reduce::reduced(finding, &policy);
         let known = known::of(&self.plan.policy_name, &finding);
-        self.caught.insert(signature, Catch { finding, program: Some(number), times: 1, known });
+        let times = self.caught.get(&signature).map_or(1, |known| known.times);
+        self.caught.insert(signature, Catch { finding, program: Some(number), times, known });
         Some(signature)
     }
 

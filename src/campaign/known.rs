@@ -1,7 +1,7 @@
 //! What policies are known to break: data, so that a campaign tells a new violation from one that everybody knows.
 
 use super::finding::{Finding, Signature};
-use crate::ir::{Op, Program};
+use crate::ir::{MemKind, Op, Program};
 
 /// A breach that a policy is known for.
 pub struct Known {
@@ -45,6 +45,22 @@ pub const KNOWN: &[Known] = &[
             signature.invariant == Some("I14") && merges
         },
         says: "I14: merging makes a page's pte anew and drops its soft-dirty bit (mm/ksm.c replace_page); corpus/regress has the scenario",
+    },
+    Known {
+        on: On::All,
+        shows: |signature, program| {
+            let huge = program.mems.iter().any(|mem| matches!(mem.kind, MemKind::Hugetlb { .. }));
+            signature.invariant == Some("I2") && signature.rule == Some(("hugetlb::decide_reuse", "reuse")) && huge
+        },
+        says: "I2: a write fault keeps a page of the pool that others hold references on (B14; no fix)",
+    },
+    Known {
+        on: On::All,
+        shows: |signature, program| {
+            let merges = program.code.iter().any(|instr| matches!(instr.op, Op::KsmMerge { .. }));
+            signature.what == "missed" && signature.invariant == Some("I13") && merges
+        },
+        says: "I13: merging drops userfaultfd's write protection with the old pte (mm/ksm.c replace_page)",
     },
 ];
 

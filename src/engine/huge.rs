@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Cx, Progress, Ruling, fault, migrate, wp};
 use crate::ir::Area;
 use crate::observe::Seen;
-use crate::policy::{ForkPinnedPmd, HugeZeroWrite, Policy, ReusePmd, ThpSplitBit};
+use crate::policy::{Defect, ForkPinnedPmd, HugeZeroWrite, Policy, ReusePmd, ThpSplitBit};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{ProcId, Size, Vpn};
@@ -173,15 +173,22 @@ pub(super) fn split_pmd<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, v
     if pte.flags.contains(PteFlags::DIRTY) {
         cx.st.folio_mut(head).flags.insert(FolioFlags::DIRTY);
     }
-    cx.st.get_many(head, pages.len() as i32 - 1);
-    for pfn in cx.st.folio_pages(head) {
-        cx.st.add_rmap_pte(proc, pfn);
+    let defects = cx.policy.defects;
+    if !defects.has(Defect::SplitForgetsReferences) {
+        cx.st.get_many(head, pages.len() as i32 - 1);
+    }
+    if !defects.has(Defect::SplitForgetsMapcount) {
+        for pfn in cx.st.folio_pages(head) {
+            cx.st.add_rmap_pte(proc, pfn);
+        }
     }
     cx.st.remove_rmap_pmd(proc, head);
     for pfn in cx.st.folio_pages(head) {
-        cx.st.set_exclusive(pfn, exclusive);
+        let marked = exclusive && (pfn == head || !defects.has(Defect::SplitMarksFirstPage));
+        cx.st.set_exclusive(pfn, marked);
     }
-    let flags = kept_flags(cx, pte.flags);
+    let added = if defects.has(Defect::SplitMapsWritable) { PteFlags::WRITE } else { PteFlags::empty() };
+    let flags = kept_flags(cx, pte.flags) | added;
     for page in pages {
         cx.st.slot_mut(proc, Vpn(page)).pte.flags = flags;
     }

@@ -147,6 +147,8 @@ fn renamed(sketch: &mut Sketch, renames: &mut Renames, from: &Program, instr: &I
         return None;
     }
     let ending = match ending {
+        // What is not registered raises no event, so none is owed.
+        Ending::Event(_) if !op.area().is_some_and(registered) => Ending::Succeeds,
         Ending::Event(_) if loose && !op.area().is_some_and(|area| sketch.is_stopped(area)) => Ending::Succeeds,
         ending => ending,
     };

@@ -150,5 +150,13 @@ set! {
         UnmapKeepsExclusive,
         /// A swap entry is never marked exclusive.
         SwapoutForgetsMarker,
+        /// Splitting a PMD takes no references for the ptes.
+        SplitForgetsReferences,
+        /// Splitting a PMD counts no ptes on the pages.
+        SplitForgetsMapcount,
+        /// Splitting a PMD of an exclusive THP marks its first page alone.
+        SplitMarksFirstPage,
+        /// Splitting a PMD makes writable ptes of a read-only one.
+        SplitMapsWritable,
     }
 }
