@@ -1,6 +1,6 @@
 //! User loads and stores, and MADV_POPULATE, which is faults without an access.
 
-use super::{Cx, Progress, fault};
+use super::{Cx, Progress, collapse, fault};
 use crate::ir::Op;
 use crate::observe::Seen;
 use crate::state::{Fault, FaultKind, PteFlags};
@@ -10,8 +10,9 @@ use crate::types::Size;
 /// One page's load or store: through the pte where it permits, else into a fault and again.
 pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let pte = cx.slot().pte;
+    let hidden = collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn());
     if let Op::Write { value, .. } = cx.op() {
-        if !pte.may_write() {
+        if !pte.may_write() || hidden {
             return cx.fault_at(Fault::Start(FaultKind::Write));
         }
         cx.add_flags(PteFlags::YOUNG | PteFlags::DIRTY);
@@ -21,7 +22,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         }
         return cx.commit_page(Seen::Nothing);
     }
-    if !pte.may_read() {
+    if !pte.may_read() || hidden {
         return cx.fault_at(Fault::Start(FaultKind::Read));
     }
     cx.add_flags(PteFlags::YOUNG);

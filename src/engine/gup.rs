@@ -1,6 +1,6 @@
 //! get_user_pages: taking references through a page table, fast without locks or slow under mmap_lock.
 
-use super::{Cx, Progress, fault, force, fork, huge, read_only};
+use super::{Cx, Progress, collapse, fault, force, fork, huge, read_only};
 use crate::ir::{Op, Speed};
 use crate::observe::Seen;
 use crate::policy::{Defect, DioRef, Feature, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
@@ -196,7 +196,7 @@ fn read_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
 fn read_pte<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
     let pte = cx.slot().pte;
     let usable = matches!(pte.target, Target::Page(_)) && if want.write { pte.may_write() } else { pte.may_read() };
-    if !usable || !may_pin(cx, want) {
+    if !usable || !may_pin(cx, want) || collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn()) {
         return go_slow(cx, seq);
     }
     cx.me_mut().seen = pte;
@@ -229,7 +229,9 @@ fn at_once<B: Size, S: Sink>(cx: &Cx<'_, B, S>, flags: PteFlags) -> u16 {
 }
 
 fn recheck<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
-    if cx.slot().pte != cx.me().seen {
+    // The pte may be as it was in a page table that its PMD has lost.
+    let lost = collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn()) && !cx.policy.defects.has(Defect::B21);
+    if cx.slot().pte != cx.me().seen || lost {
         return back_off(cx, seq);
     }
     cx.goto(At::Gup(GupAt::TestExclusive { seq }))

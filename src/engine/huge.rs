@@ -117,6 +117,14 @@ impl<B: Size, S: Sink> Cx<'_, B, S> {
         }
     }
 
+    /// Sets an entry: a pte, or, as its flags say, the PMD of the page, which maps one page behind the other.
+    pub(super) fn set_entry(&mut self, proc: ProcId, vpn: Vpn, pte: Pte<B::Number>) {
+        let pages = if pte.flags.contains(PteFlags::PMD) { self.pmd_pages(vpn) } else { vpn.0..vpn.0 + 1 };
+        for (nr, page) in pages.enumerate() {
+            self.st.slot_mut(proc, Vpn(page)).pte = Pte { target: pte.target.behind(nr), ..pte };
+        }
+    }
+
     /// Adds flags to the entry of the page that the instruction is at.
     pub(super) fn add_flags(&mut self, flags: PteFlags) {
         let (proc, vpn) = (self.proc(), self.vpn());
@@ -142,6 +150,13 @@ pub(super) fn leaf_here<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Range<u16> {
     leaf_within(cx, area.proc, vpn, area.start.0..area.start.0 + area.len)
 }
 
+/// Whether a PMD maps the page that the instruction is at, and the range has all of it.
+pub(super) fn is_whole_here<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    let (area, vpn) = (cx.area(), cx.vpn());
+    let leaf = cx.leaf(area.proc, vpn);
+    1 < leaf.len() && area.start.0 <= leaf.start && leaf.end <= area.start.0 + area.len
+}
+
 /// No PMD reaches over an end of a range whose vma becomes one of its own.
 pub(super) fn split_at_ends<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, area: Area) {
     let pages = area.start.0..area.start.0 + area.len;
@@ -164,8 +179,10 @@ pub(super) fn split_pmd<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, v
         return;
     }
     let Some(head) = pte.target.pfn().map(|pfn| cx.st.head(pfn)) else {
+        // Of the huge zero page, or a migration entry: neither is counted as a mapping.
+        let kept = if pte.is_present() { PteFlags::UFFD_WP } else { PteFlags::PMD.complement() };
         for page in pages {
-            cx.st.slot_mut(proc, Vpn(page)).pte.flags = pte.flags & PteFlags::UFFD_WP;
+            cx.st.slot_mut(proc, Vpn(page)).pte.flags = pte.flags & kept;
         }
         return;
     };

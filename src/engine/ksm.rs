@@ -1,7 +1,7 @@
 //! KSM: equal pages become one, which is copied again before anybody stores to it.
 
 use super::wp::{PageFacts, Verdict, Why};
-use super::{Cx, Progress, Ruling, exclusive, fault, share, transient};
+use super::{Cx, Progress, Ruling, exclusive, fault, share, split, transient};
 use crate::ir::{Area, Op};
 use crate::observe::Seen;
 use crate::policy::{Defect, KsmUnmergeFault, KsmWp, ReuseKsm};
@@ -78,6 +78,9 @@ pub(super) fn merge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, a: Area, b: Area) -
                 let vma = &mut cx.st.slot_mut(proc, vpn).vma;
                 vma.flags.set(VmaFlags::MERGEABLE, vma.flags.contains(VmaFlags::MERGEABLE) || vma.is_cow());
             }
+            if let Some(large) = [false, true].into_iter().find_map(|second| large_candidate(cx, second)) {
+                return split::begin(cx, large);
+            }
             cx.goto(At::Ksm(KsmAt::Pick))
         }
     }
@@ -90,6 +93,20 @@ fn candidate<B: Size, S: Sink>(cx: &Cx<'_, B, S>, second: bool) -> Option<Pfn<B:
     let page = slot.pte.target.pfn().filter(|_| slot.vma.flags.contains(VmaFlags::MERGEABLE))?;
     let folio = cx.st.folio(page);
     (folio.is_anon() && !folio.is_large() && !folio.flags.intersects(FolioFlags::DEVICE | FolioFlags::HUGETLB)).then_some(page)
+}
+
+/// A page of a large folio that would be merged were it small: the folio is split first.
+///
+/// Source: mm/ksm.c `try_to_merge_one_page`.
+fn large_candidate<B: Size, S: Sink>(cx: &Cx<'_, B, S>, second: bool) -> Option<Pfn<B::Number>> {
+    let page_of = |second| {
+        let (proc, vpn) = side(cx, second);
+        cx.st.pte(proc, vpn).target.pfn()
+    };
+    let (page, other) = (page_of(second)?, page_of(!second)?);
+    let (words, folio) = (cx.st.page(page).words, cx.st.folio(page));
+    let wanted = page != other && (words == cx.st.page(other).words || words == B::Words::default());
+    (wanted && folio.is_anon() && folio.is_large()).then_some(page)
 }
 
 /// What takes the place of a page: the zero page for zeros (`use_zero_pages` is on), else a merged one with the same contents.

@@ -12,7 +12,7 @@ use crate::types::{Number, Size};
 pub struct LargeFacts {
     /// The folio's, as `folio_ref_count` gives it.
     pub refcount: u32,
-    /// The highest mapcount of its pages.
+    /// The highest count of its pages, of mappings and swap entries together.
     pub highest: u32,
     /// Mappings of all its pages.
     pub mapcount: u32,
@@ -22,6 +22,8 @@ pub struct LargeFacts {
     pub exclusive: bool,
     /// It stands in this CPU's LRU-add batch, which holds one of its references.
     pub in_lru_batch: bool,
+    /// The swap cache has it and could let it go: no entry names it, and it is not being written.
+    pub uncacheable: bool,
 }
 
 /// K4. A write fault on a write-protected pte of a large folio: keep the page or copy it?
@@ -36,6 +38,7 @@ pub fn decide_large(knob: ReuseLargePte, page: &LargeFacts) -> Verdict {
     // Each mapping holds one reference, so as many of both leave none to anybody else. The last page gives the folio back.
     let all_mine = 1 < page.mapcount && !page.maybe_shared && page.mapcount == page.refcount;
     match (knob, page.exclusive) {
+        (MapSwap, _) if page.highest == 1 && page.uncacheable => Uncache,
         (MapSwap, _) if page.highest == 1                    => Reuse(LastMapping),
         (MapSwap, _)                                         => Copy(OtherMappings),
         (Ref1Folio, _) if last_ref                           => Reuse(LastRef),
@@ -48,6 +51,7 @@ pub fn decide_large(knob: ReuseLargePte, page: &LargeFacts) -> Verdict {
         (ExclOrMmowner, false) if all_mine                   => Reuse(OneOwner),
         (ExclOrMmowner, false) if page.maybe_shared          => Copy(OtherMappings),
         (ExclOrMmowner, false) if page.mapcount <= 1         => Copy(LastPage),
+        (ExclOrMmowner, false) if page.uncacheable           => Uncache,
         (ExclOrMmowner, false)                               => Copy(OtherRefs),
         (ExclOnly | DerivedBit, false)                       => Copy(NotExclusive),
     }
@@ -56,13 +60,15 @@ pub fn decide_large(knob: ReuseLargePte, page: &LargeFacts) -> Verdict {
 /// Asks K4 about a page; recorded.
 pub(super) fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdict {
     let (folio, large) = (cx.st.folio(pfn), cx.st.large(pfn));
+    let uncacheable = cx.st.may_free_swap(pfn);
     let facts = LargeFacts {
         refcount: folio.ref_count(),
-        highest: cx.st.highest_mapcount(pfn),
+        highest: cx.st.highest_users(pfn),
         mapcount: cx.st.folio_mapcount(pfn),
         maybe_shared: large.maybe_shared,
         exclusive: cx.st.is_exclusive(pfn),
         in_lru_batch: folio.flags.contains(FolioFlags::LRU_BATCH),
+        uncacheable,
     };
     let knob = cx.policy.reuse_large_pte;
     let verdict = decide_large(knob, &facts);

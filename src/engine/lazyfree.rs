@@ -1,6 +1,6 @@
 //! MADV_FREE: the process can do without what its pages hold, until it stores to them again.
 
-use super::{Cx, Progress, swap};
+use super::{Cx, Progress, huge, split, swap};
 use crate::observe::Seen;
 use crate::state::{FolioFlags, Pfn, PteFlags, Target, VmaFlags};
 use crate::trace::Sink;
@@ -24,13 +24,24 @@ pub(super) fn free<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
             cx.slot_mut().pte = Default::default();
             swap::drop_entry(cx, entry.get() as usize);
         }
+        Target::Page(page) if must_split(cx, page) => return split::begin(cx, page),
         Target::Page(page) if may_free(cx, page) => {
-            cx.slot_mut().pte.flags.remove(PteFlags::DIRTY | PteFlags::YOUNG);
+            let flags = cx.slot().pte.flags - (PteFlags::DIRTY | PteFlags::YOUNG);
+            cx.set_flags(proc, cx.vpn(), flags);
             cx.st.folio_mut(page).flags.insert(FolioFlags::LAZYFREE);
+            let pages = cx.pages_of_folio();
+            return cx.commit_pages(pages, Seen::Nothing);
         }
         _ => {}
     }
     cx.commit_page(Seen::Nothing)
+}
+
+/// Of a large folio only all can be freed lazily, and only where a PMD maps it: else it is split.
+///
+/// Source: mm/huge_memory.c `madvise_free_huge_pmd`.
+fn must_split<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> bool {
+    cx.st.folio(page).is_large() && cx.st.mapcount(page) == 1 && !huge::is_whole_here(cx)
 }
 
 /// The page can be forgotten: it is clean then, and in no swap cache.
@@ -42,5 +53,5 @@ fn may_free<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, page: Pfn<B::Number>) -> bo
         }
         cx.st.folio_mut(page).flags.remove(FolioFlags::DIRTY);
     }
-    flags.contains(FolioFlags::ANON)
+    flags.contains(FolioFlags::ANON) && (!cx.st.folio(page).is_large() || cx.st.mapcount(page) == 1)
 }

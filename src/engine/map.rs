@@ -84,6 +84,32 @@ pub(super) fn advise_fork<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advic
     cx.commit_range()
 }
 
+/// MADV_HUGEPAGE and MADV_NOHUGEPAGE: whether later faults, and khugepaged, may bring large folios. Memory of a file and of
+/// hugetlb has them or not, whatever is advised.
+///
+/// Source: mm/khugepaged.c `hugepage_madvise`; `hugetlb` refuses in mm/madvise.c (VM_NO_KHUGEPAGED).
+pub(super) fn advise_huge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress {
+    let area = cx.area();
+    if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
+        return Progress::Blocked;
+    }
+    let order = match (advice, cx.program.mems[area.mem.idx()].kind) {
+        (Advice::Nohugepage, _) => 0,
+        (_, MemKind::Mthp { order }) => order,
+        (_, MemKind::Pages | MemKind::Thp | MemKind::Hugetlb { .. }) => cx.program.pmd_order,
+    };
+    huge::split_at_ends(cx, area);
+    for vpn in area.pages() {
+        let vma = &mut cx.st.slot_mut(area.proc, vpn).vma;
+        match vma.flags.contains(VmaFlags::MAPPED) {
+            true if vma.is_hugetlb() => return Progress::Failed(Failure::EINVAL),
+            true if vma.cache_place().is_none() => vma.order = order,
+            true | false => {}
+        }
+    }
+    cx.commit_range()
+}
+
 /// MADV_MERGEABLE: ksmd may merge pages of private memory; of other memory the advice is ignored.
 ///
 /// Source: mm/ksm.c `ksm_madvise`.

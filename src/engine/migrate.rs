@@ -100,8 +100,10 @@ pub(super) fn entry<B: Size, S: Sink>(
 ) -> (Pte<B::Number>, At) {
     let marks = cx.policy.defects.has(Defect::MigrationMarksShared);
     let (writable, exclusive) = (seen.flags.contains(PteFlags::WRITE), seen.flags.contains(PteFlags::EXCLUSIVE) || marks);
-    let kept = PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP | PteFlags::YOUNG | PteFlags::DIRTY;
-    let flags = (seen.flags & kept) | decide_entry(cx.policy.migr_excl, writable, exclusive);
+    let by_pmd = seen.flags.contains(PteFlags::PMD);
+    let lost = if by_pmd && cx.policy.defects.has(Defect::B36) { PteFlags::UFFD_WP } else { PteFlags::empty() };
+    let kept = PteFlags::SOFT_DIRTY | PteFlags::UFFD_WP | PteFlags::YOUNG | PteFlags::DIRTY | PteFlags::PMD;
+    let flags = (seen.flags & (kept - lost)) | decide_entry(cx.policy.migr_excl, writable, exclusive);
     (Pte { target: Target::Migration(page), flags }, At::Migrate(MigrateAt::Unmap))
 }
 
@@ -111,7 +113,7 @@ pub(super) fn give_up<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 }
 
 /// References of the caches that the folio is in.
-fn in_caches<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> u32 {
+pub(super) fn in_caches<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> u32 {
     let pages = || cx.st.folio_pages(page);
     let files = cx.st.cached().iter().filter(|target| pages().any(|page| **target == Target::Page(page))).count();
     let swap = if cx.st.is_swapcached(page) { pages().len() } else { 0 };
@@ -132,12 +134,13 @@ fn move_folio<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
     let Ok(new) = cx.alloc(cx.st.folio(old).order) else { return give_up(cx) };
     cx.st.folio_mut(new).flags = cx.st.folio(old).flags;
-    for (from, to) in cx.st.folio_pages(old).zip(cx.st.folio_pages(new)) {
+    let slots = cx.st.swap_slot_of(cx.st.head(old));
+    for (nr, (from, to)) in cx.st.folio_pages(old).zip(cx.st.folio_pages(new)).enumerate() {
         let page = *cx.st.page(from);
         cx.st.page_mut(to).words = page.words;
         cx.st.page_mut(to).exclusive = page.exclusive;
-        if let Some(slot) = cx.st.swap_slot_of(from) {
-            cx.st.cache_swap(slot, to);
+        if let Some(first) = slots {
+            cx.st.cache_swap(first + nr, to);
             cx.st.put(from);
         }
         for place in 0..cx.st.cached().len() {
@@ -152,7 +155,7 @@ fn move_folio<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     cx.goto(At::Migrate(MigrateAt::Restore))
 }
 
-/// Makes the next migration entry a pte again.
+/// Makes the next migration entry a pte or PMD again.
 fn restore<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let (old, new) = (cx.isolated(), cx.me().seen.target.pfn());
     let head = cx.st.head(old);
@@ -169,14 +172,26 @@ fn restore<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
     let Target::Migration(was) = slot.pte.target else { unreachable!("cowl bug: not a migration entry") };
     let page = new.map_or(was, |new| Pfn::at(new.idx() + was.idx() - head.idx()));
+    map_again(cx, proc, vpn, page);
+    Progress::Moved
+}
+
+/// An entry that stands for a page maps it again.
+///
+/// Source: mm/migrate.c `remove_migration_pte`; mm/huge_memory.c `remove_migration_pmd`.
+pub(super) fn map_again<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, page: Pfn<B::Number>) {
+    let slot = *cx.st.slot(proc, vpn);
     cx.st.get(page);
-    cx.st.add_rmap_pte(proc, page);
+    if slot.pte.flags.contains(PteFlags::PMD) {
+        cx.st.add_rmap_pmd(proc, page);
+    } else {
+        cx.st.add_rmap_pte(proc, page);
+    }
     if slot.pte.flags.intersects(PteFlags::WRITE | PteFlags::EXCLUSIVE) && cx.st.folio(page).is_anon() {
         fault::mark_proven(cx, page);
     }
     let flags = restored(cx, slot.pte.flags, &slot.vma);
-    cx.st.slot_mut(proc, vpn).pte = Pte { target: Target::Page(page), flags };
-    Progress::Moved
+    cx.set_entry(proc, vpn, Pte { target: Target::Page(page), flags });
 }
 
 /// What an entry forgets on its way to another form. A PMD that becomes ptes forgets less: not the young bit.

@@ -5,6 +5,7 @@
 //! [`step`] is the only way to make one.
 
 mod access;
+mod collapse;
 mod exclusive;
 mod fault;
 mod file;
@@ -23,6 +24,7 @@ mod prot;
 mod read_only;
 mod reclaim;
 mod share;
+mod split;
 mod step;
 mod swap;
 mod swapoff;
@@ -256,7 +258,8 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
         let (me, head) = (self.task.idx(), self.st.head(pfn));
         self.st.tasks().iter().enumerate().any(|(at, task)| {
             let locked = task.flags.contains(TaskFlags::LOCKS_FOLIO).then(|| task.grab.0.pfn()).flatten();
-            at != me && locked.is_some_and(|pfn| self.st.head(pfn) == head)
+            let collapses = || collapse::locks(self.st, self.program, TaskId::at(at), head);
+            at != me && (locked.is_some_and(|pfn| self.st.head(pfn) == head) || collapses())
         })
     }
 
@@ -274,10 +277,24 @@ impl<'a, B: Size, S: Sink> Cx<'a, B, S> {
     fn put_back(&mut self) -> Progress {
         let (target, _) = std::mem::take(&mut self.me_mut().grab);
         self.me_mut().flags.remove(TaskFlags::LOCKS_FOLIO);
+        let pages = self.pages_of_folio();
         if let Target::Page(page) = target {
             self.st.put(page);
         }
-        self.commit_page(Seen::Nothing)
+        self.commit_pages(pages, Seen::Nothing)
+    }
+
+    /// Pages from the present one on, of the instruction's range, behind which one folio stands: what moves it has seen to all.
+    fn pages_of_folio(&self) -> u16 {
+        let (proc, vpn, first) = (self.proc(), self.vpn(), self.slot().pte.target);
+        let page = match first {
+            Target::Page(page) | Target::Migration(page) => Some(page),
+            Target::Swap(slot) => self.st.swap()[slot.get() as usize].cached.pfn(),
+            Target::None | Target::Zero | Target::Special(_) | Target::Guard => None,
+        };
+        let Some(page) = page.filter(|page| self.st.folio(*page).is_large()) else { return 1 };
+        let left = self.st.folio_pages(page).filter(|next| page <= *next).count().min(usize::from(self.len() - self.me().page));
+        (0..left).take_while(|nr| self.st.pte(proc, Vpn::at(vpn.idx() + nr)).target == first.behind(*nr)).count() as u16
     }
 
     fn unlock_ptl(&mut self, proc: ProcId) {
@@ -335,11 +352,11 @@ fn frame_number<N: Number>(pfn: Pfn<N>) -> u32 {
 
 /// Whether nobody could have missed the copy of a page: one mapping, and no get or pin that a program asked for (I17).
 fn is_gratuitous<B: Size>(program: &Program, st: &State<B>, pfn: Pfn<B::Number>) -> bool {
-    let mapcount = st.mapcount(pfn);
+    let users = st.mapcount(pfn) + st.swap_count(pfn);
     let asked_for = program.code.iter().map(|instr| instr.op).filter(|op| !matches!(op, Op::Hold { .. }));
     let mut held = asked_for.filter_map(Op::takes).flat_map(|name| {
         let decl = &program.refs[name.idx()];
         &st.held()[usize::from(decl.first)..usize::from(decl.first + decl.len)]
     });
-    mapcount <= 1 && st.folio(pfn).is_anon() && !held.any(|target| *target == Target::Page(pfn))
+    users <= 1 && st.folio(pfn).is_anon() && !held.any(|target| *target == Target::Page(pfn))
 }

@@ -1,6 +1,6 @@
 //! NUMA balancing: pages are made inaccessible for a moment, to learn from the fault who uses them.
 
-use super::{Cx, Progress, Ruling, fault, prot};
+use super::{Cx, Progress, Ruling, fault, huge, prot};
 use crate::observe::Seen;
 use crate::policy::NumaShared;
 use crate::state::{FolioFlags, PteFlags, Slot, Target, VmaFlags};
@@ -41,6 +41,7 @@ pub(super) fn hint<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let accessible = vma.flags.intersects(VmaFlags::READ | VmaFlags::WRITE);
     let page = pte.target.pfn().filter(|page| accessible && !cx.st.folio(*page).flags.contains(FolioFlags::KSM));
     let Some(page) = page else { return cx.commit_page(Seen::Nothing) };
+    let pages = huge::leaf_here(cx).len() as u16;
     let mapcount = cx.st.mapcount(page);
     let owners = cx.st.folio(page).is_large() && cx.st.large(page).maybe_shared;
     let folio = cx.st.folio(page);
@@ -61,9 +62,9 @@ pub(super) fn hint<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let ruling = Ruling { rule, knob: "numa_shared", value, verdict, reason, operands: &operands };
     cx.decided(proc, vpn, Target::Page(page), ruling);
     if !leaves {
-        cx.slot_mut().pte.flags.insert(PteFlags::PROTNONE);
+        cx.add_flags(PteFlags::PROTNONE);
     }
-    cx.commit_page(Seen::Nothing)
+    cx.commit_pages(pages, Seen::Nothing)
 }
 
 /// Whether an entry forbids access only to have its next use seen.
@@ -77,9 +78,8 @@ pub(super) fn is_hint<N: Number>(slot: &Slot<N>) -> bool {
 /// Source: mm/memory.c `do_numa_page`.
 pub(super) fn restore<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let (proc, vpn) = (cx.proc(), cx.vpn());
-    let flags = &mut cx.slot_mut().pte.flags;
-    flags.remove(PteFlags::PROTNONE);
-    flags.insert(PteFlags::YOUNG);
+    let flags = (cx.slot().pte.flags - PteFlags::PROTNONE) | PteFlags::YOUNG;
+    cx.set_flags(proc, vpn, flags);
     if !flags.contains(PteFlags::WRITE) {
         prot::upgrade(cx, proc, vpn, true);
     }

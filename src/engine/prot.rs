@@ -228,10 +228,10 @@ pub(super) fn upgrade<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn
 /// Source: mm/mprotect.c `change_pte_range`.
 pub(super) fn protect_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pfn: Pfn<B::Number>) {
     let anon = cx.st.folio(pfn).is_anon();
-    let flags = &mut cx.st.slot_mut(proc, vpn).pte.flags;
+    let flags = cx.st.pte(proc, vpn).flags;
     if flags.contains(PteFlags::WRITE) {
-        flags.remove(PteFlags::WRITE);
-        *flags |= migrate::decide_entry(cx.policy.migr_excl, false, anon);
+        let kind = migrate::decide_entry(cx.policy.migr_excl, false, anon);
+        cx.set_flags(proc, vpn, (flags - PteFlags::WRITE) | kind);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reclaim: swapping anonymous pages out, dropping lazily freed ones. It tries, and leaves what it may not take.
 
-use super::{Cx, Progress, Ruling, share, swap, transient};
+use super::{Cx, Progress, Ruling, huge, share, split, swap, transient};
 use crate::ir::Op;
 use crate::observe::Seen;
 use crate::policy::{Defect, SwapoutPinned};
@@ -92,8 +92,23 @@ fn lock<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if leaves_pinned(cx, proc, vpn, page, Stage::Isolated) {
         return keep(cx);
     }
+    if must_split(cx, page) {
+        return split::begin(cx, page);
+    }
     let needs_slot = flags.contains(FolioFlags::ANON) && !flags.contains(FolioFlags::LAZYFREE) && !cx.st.is_swapcached(page);
     cx.goto(At::Reclaim(if needs_slot { ReclaimAt::Add } else { ReclaimAt::Unmap }))
+}
+
+/// Whether a large folio is to be split before it goes: one that ptes map, one that was freed lazily, and one of which a
+/// process named a part.
+///
+/// Source: mm/vmscan.c `shrink_folio_list`; mm/madvise.c `madvise_cold_or_pageout_pte_range`. Since 6.8 reclaim takes folios
+/// that ptes map as a whole too, which nobody can see.
+fn must_split<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> bool {
+    let (folio, by_process) = (cx.st.folio(page), matches!(cx.op(), Op::Madvise { .. }));
+    let by_pmd = folio.is_large() && 0 < cx.st.large(page).entire_mapcount.get();
+    let lazy = folio.flags.contains(FolioFlags::LAZYFREE);
+    folio.is_large() && 0 < cx.st.folio_mapcount(page) && (!by_pmd || lazy || (by_process && !huge::is_whole_here(cx)))
 }
 
 /// Asks K22 about a page; recorded where it is pinned.
@@ -114,10 +129,14 @@ fn leaves_pinned<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn
     leaves
 }
 
-/// Without a free slot the page stays where it is.
+/// Without a free slot the page stays where it is; without enough of them in a row a large folio is split.
 fn add<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let page = cx.isolated();
-    if cx.st.add_to_swap(page) { cx.goto(At::Reclaim(ReclaimAt::Unmap)) } else { keep(cx) }
+    match cx.st.add_to_swap(page) {
+        true => cx.goto(At::Reclaim(ReclaimAt::Unmap)),
+        false if cx.st.folio(page).is_large() => split::begin(cx, page),
+        false => keep(cx),
+    }
 }
 
 fn unmap<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {

@@ -4,10 +4,10 @@
 //! Source: mm/rmap.c `try_to_unmap_one`, `try_to_migrate_one`; mm/ksm.c `write_protect_page`; include/linux/rmap.h
 //! `folio_try_share_anon_rmap_pte`, whose comment orders these steps against mm/gup.c.
 
-use super::{Cx, Progress, exclusive, ksm, migrate, reclaim, uffd, uffd_move};
+use super::{Cx, Progress, exclusive, huge, ksm, migrate, reclaim, uffd, uffd_move};
 use crate::ir::Op;
 use crate::policy::Defect;
-use crate::state::{At, FolioFlags, Pfn, Pte, PteFlags, ShareAt, Slot, Target};
+use crate::state::{At, FolioFlags, Pfn, Pte, PteFlags, ShareAt, Slot, Target, TaskFlags};
 use crate::trace::Sink;
 use crate::types::{ProcId, Size, Vpn};
 
@@ -16,11 +16,14 @@ use crate::types::{ProcId, Size, Vpn};
 enum Mover {
     Reclaim,
     Migration,
+    /// Splitting a folio, which stands behind migration entries meanwhile.
+    Split,
     Ksm,
 }
 
-fn mover(op: Op) -> Mover {
-    match op {
+fn mover<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> Mover {
+    match cx.op() {
+        _ if cx.me().flags.contains(TaskFlags::SPLITS_FOLIO) => Mover::Split,
         Op::Pageout { .. } | Op::Madvise { .. } => Mover::Reclaim,
         Op::Migrate { .. } => Mover::Migration,
         Op::KsmMerge { .. } => Mover::Ksm,
@@ -28,21 +31,38 @@ fn mover(op: Op) -> Mover {
     }
 }
 
-/// The next pte that maps a page of the folio, as a place among all address spaces.
+/// The next entry that maps a page of the folio, as a place among all address spaces.
 pub(super) fn next_mapping<B: Size, S: Sink>(cx: &Cx<'_, B, S>, folio: Pfn<B::Number>) -> Option<(ProcId, Vpn)> {
     let head = cx.st.head(folio);
     let maps = |pte: Pte<B::Number>| {
         !pte.flags.contains(uffd_move::MISFILED) && pte.target.pfn().is_some_and(|pfn| cx.st.head(pfn) == head)
     };
-    cx.st.slots().find(|(_, _, slot)| maps(slot.pte)).map(|(proc, vpn, _)| (proc, vpn))
+    // Of a large folio most are where the mover is, one behind the other.
+    let (proc, vpn, pages) = (cx.proc(), cx.vpn(), cx.st.folio_pages(folio).len());
+    let near = if 1 < pages { vpn.idx().saturating_sub(pages)..(vpn.idx() + pages).min(cx.st.pages_per_mm()) } else { 0..0 };
+    let nearby = near.map(Vpn::at).find(|vpn| maps(cx.st.pte(proc, *vpn))).map(|vpn| (proc, vpn));
+    nearby.or_else(|| cx.st.slots().find(|(_, _, slot)| maps(slot.pte)).map(|(proc, vpn, _)| (proc, vpn)))
 }
 
-/// Takes the page-table lock and clears a pte. Its dirty bit goes to the folio.
+/// Takes the page-table lock and clears an entry. Its dirty bit goes to the folio. A PMD only migration takes as it is; for
+/// others it becomes ptes first (TTU_SPLIT_HUGE_PMD).
 pub(super) fn clear<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> Progress {
     if !cx.try_lock_ptl(proc) {
         return Progress::Blocked;
     }
-    let mut seen = std::mem::take(&mut cx.st.slot_mut(proc, vpn).pte);
+    if mover(cx) != Mover::Migration {
+        huge::split_pmd(cx, proc, vpn);
+    }
+    clear_locked(cx, proc, vpn)
+}
+
+fn clear_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> Progress {
+    let leaf = cx.leaf(proc, vpn);
+    let vpn = Vpn(leaf.start);
+    let mut seen = cx.st.pte(proc, vpn);
+    for page in leaf {
+        cx.st.slot_mut(proc, Vpn(page)).pte = Pte::default();
+    }
     let page = seen.target.pfn().expect("cowl bug: a mover clears what maps no page");
     seen.flags.set(PteFlags::EXCLUSIVE, cx.st.folio(page).is_anon() && cx.st.is_exclusive(page));
     cx.me_mut().seen = seen;
@@ -61,9 +81,9 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
     let page = seen.target.pfn().expect("cowl bug: the caller cleared a pte");
     match at {
         ShareAt::Test => {
-            let may = match mover(cx.op()) {
+            let may = match mover(cx) {
                 Mover::Reclaim => reclaim::may_unmap(cx, proc, vpn, page),
-                Mover::Migration => migrate::may_unmap(cx, proc, vpn, page),
+                Mover::Migration | Mover::Split => migrate::may_unmap(cx, proc, vpn, page),
                 Mover::Ksm => ksm::may_protect(cx, proc, vpn, page),
             };
             if may || cx.policy.defects.has(Defect::UnmapSkipsPinCheck) {
@@ -71,9 +91,9 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             }
             let flags = seen.flags - PteFlags::EXCLUSIVE;
             end(cx, proc, vpn, Pte { flags, ..seen });
-            match mover(cx.op()) {
+            match mover(cx) {
                 Mover::Reclaim => reclaim::keep(cx),
-                Mover::Migration => migrate::give_up(cx),
+                Mover::Migration | Mover::Split => migrate::give_up(cx),
                 Mover::Ksm => ksm::give_up(cx, proc, vpn),
             }
         }
@@ -86,27 +106,47 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             cx.goto(At::Share(place, ShareAt::Install))
         }
         ShareAt::Install => {
-            let (mut entry, next) = match mover(cx.op()) {
+            let (mut entry, next) = match mover(cx) {
                 Mover::Reclaim => reclaim::entry(cx, page, seen),
-                Mover::Migration => migrate::entry(cx, page, seen),
+                Mover::Migration | Mover::Split => migrate::entry(cx, page, seen),
                 Mover::Ksm => ksm::protected(cx, proc, vpn, seen),
             };
             if !entry.is_present() {
-                cx.st.remove_rmap_pte(proc, page);
+                if seen.flags.contains(PteFlags::PMD) {
+                    cx.st.remove_rmap_pmd(proc, page);
+                } else {
+                    cx.st.remove_rmap_pte(proc, page);
+                }
                 cx.st.put(page);
             }
             if entry.is_none() {
                 entry.flags = uffd::left_behind(&Slot { pte: seen, vma: cx.st.slot(proc, vpn).vma });
             }
             end(cx, proc, vpn, entry);
-            cx.goto(next)
+            match next_page(cx, proc, vpn, page) {
+                // Of one folio in one table all ptes are taken out under one lock.
+                Some(vpn) if !entry.is_present() && cx.try_lock_ptl(proc) => clear_locked(cx, proc, vpn),
+                _ => cx.goto(next),
+            }
         }
     }
 }
 
+/// Where the page behind this one of its large folio is mapped, if that is by the next pte.
+///
+/// Source: mm/page_vma_mapped.c `page_vma_mapped_walk`.
+fn next_page<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn, page: Pfn<B::Number>) -> Option<Vpn> {
+    let next = Vpn(vpn.0 + 1);
+    if !cx.st.folio(page).is_large() || next.idx() == cx.st.pages_per_mm() {
+        return None;
+    }
+    let target = cx.st.pte(proc, next).target;
+    (target == Target::Page(page).behind(1) && cx.st.head(page) == cx.st.head(target.pfn()?)).then_some(next)
+}
+
 /// Installs what the page table has from now on, and gives the lock back.
 fn end<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pte: Pte<B::Number>) {
-    cx.st.slot_mut(proc, vpn).pte = pte;
+    cx.set_entry(proc, vpn, pte);
     cx.me_mut().seen = Pte { target: Target::None, ..Pte::default() };
     cx.unlock_ptl(proc);
 }

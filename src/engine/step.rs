@@ -1,6 +1,6 @@
 use super::{
-    Cx, Progress, access, fault, fork, gup, huge, ksm, lazyfree, map, migrate, numa, prot, reclaim, swap, swapoff, through,
-    transient, uffd, uffd_fill, uffd_move, zap,
+    Cx, Progress, access, collapse, fault, fork, gup, huge, ksm, lazyfree, map, migrate, numa, prot, reclaim, split, swap,
+    swapoff, through, transient, uffd, uffd_fill, uffd_move, zap,
 };
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
@@ -73,6 +73,9 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if cx.me().at == At::Start && lacking(cx.policy, cx.program, cx.op()).is_some() {
         return Progress::Failed(Failure::EINVAL);
     }
+    if cx.me().flags.contains(TaskFlags::SPLITS_FOLIO) {
+        return split::step(cx);
+    }
     match cx.op() {
         Op::Write { .. } | Op::Read { .. } => access::step(cx),
         Op::Mmap { area, backing, sharing, prot } => map::mmap(cx, area, backing, sharing, prot),
@@ -114,7 +117,8 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::KsmMerge { a, b } => ksm::merge(cx, a, b),
         Op::KsmUnmerge { .. } => ksm::unmerge(cx),
         Op::SplitPmd { .. } => huge::split(cx),
-        Op::SplitFolio { .. } | Op::Collapse { .. } => not_modelled(),
+        Op::SplitFolio { .. } => split::folio(cx),
+        Op::Collapse { .. } => collapse::step(cx),
         Op::NumaHint { .. } => numa::hint(cx),
     }
 }
@@ -153,6 +157,7 @@ fn advised(program: &Program, area: Area, advice: Advice) -> Option<Feature> {
     match advice {
         Advice::Dontneed if is_hugetlb(program, area) => Some(Feature::HugetlbDontneed),
         Advice::PopulateRead | Advice::PopulateWrite => Some(Feature::Populate),
+        Advice::Collapse => Some(Feature::Collapse),
         Advice::GuardInstall | Advice::GuardRemove => Some(Feature::Guard),
         _ => None,
     }
@@ -175,7 +180,8 @@ fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress 
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => map::advise_fork(cx, advice),
         Advice::Pageout => reclaim::step(cx),
         Advice::Free => lazyfree::free(cx),
-        Advice::Collapse | Advice::Hugepage | Advice::Nohugepage => not_modelled(),
+        Advice::Collapse => collapse::step(cx),
+        Advice::Hugepage | Advice::Nohugepage => map::advise_huge(cx, advice),
         Advice::Mergeable => map::advise_merge(cx),
         Advice::Unmergeable => ksm::unmerge(cx),
         Advice::GuardInstall | Advice::GuardRemove => not_modelled(),

@@ -241,7 +241,7 @@ fn facts<B: Size, S: Sink>(
     let (folio, entry) = (cx.st.folio(page), cx.st.swap()[entry_of(seen)].count.get());
     let writeback = folio.flags.contains(FolioFlags::WRITEBACK);
     let swapcached = cx.st.is_swapcached(page);
-    let others: u32 = cx.st.folio_pages(page).map(|page| cx.st.swap_count(page)).sum();
+    let others: u32 = cx.st.swap_row(page).iter().map(|slot| slot.count.get()).sum();
     let sync_is_eager = !decide_bypass(cx.policy.swapin_sync, true, 1) && is_synchronous(cx);
     SwapinFacts {
         write: kind == FaultKind::Write,
@@ -250,7 +250,7 @@ fn facts<B: Size, S: Sink>(
         ksm: folio.flags.contains(FolioFlags::KSM),
         refcount: folio.ref_count(),
         pages: cx.st.folio_pages(page).len() as u32,
-        users: cx.st.mapcount(page) + if swapcached { cx.st.swap_count(page) } else { entry },
+        users: if swapcached { cx.st.highest_users(page) } else { cx.st.mapcount(page) + entry },
         swapcached,
         last_entry: others <= 1 && !writeback,
         eager: is_full(cx) || sync_is_eager,

@@ -1,5 +1,6 @@
 //! The decisions, quantified over all facts of a small domain. Each property is said without looking at the table that it tests.
 
+mod collapse;
 mod large;
 mod movers;
 

@@ -24,9 +24,7 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
         Op::Mmap { area, backing, .. } => mapping(program.mems[area.mem.idx()].kind, backing),
         Op::Madvise { advice, .. } => madvise(advice),
         Op::Mremap { .. } => Some("`mremap`"),
-        Op::SplitFolio { .. } => Some("`split_folio`"),
-        Op::Collapse { .. } => Some("`collapse`"),
-        Op::SplitPmd { .. } => None,
+        Op::SplitPmd { .. } | Op::SplitFolio { .. } | Op::Collapse { .. } => None,
         Op::Munmap { .. } | Op::Mprotect { .. } | Op::Name { .. } | Op::Write { .. } | Op::Read { .. } => None,
         Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
@@ -62,9 +60,7 @@ fn madvise(advice: Advice) -> Option<&'static str> {
         | Advice::PopulateRead
         | Advice::PopulateWrite => None,
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => None,
-        Advice::Hugepage => Some("`madvise hugepage`"),
-        Advice::Nohugepage => Some("`madvise nohugepage`"),
-        Advice::Collapse => Some("`madvise collapse`"),
+        Advice::Hugepage | Advice::Nohugepage | Advice::Collapse => None,
         Advice::GuardInstall => Some("`madvise guard_install`"),
         Advice::GuardRemove => Some("`madvise guard_remove`"),
     }

@@ -22,7 +22,7 @@ set! {
         /// mremap drops the page-table lock before it flushes the TLB (CVE-2018-18281). Fixed by eb66ae030829, 4.19. Home: not built yet.
         #[strum(serialize = "B15")]
         B15,
-        /// Collapse does not make lockless pinning look again. Fixed by 70cbc3cc78a9, 6.1 and stable. Home: not built yet.
+        /// Collapse does not make lockless pinning look again. Fixed by 70cbc3cc78a9, 6.1 and stable. Home: `engine::gup::recheck`.
         #[strum(serialize = "B21")]
         B21,
         /// Migration to a device loses the dirty bit of the pte. Fixed by fd35ca3d12cc, 6.0. Home: not built yet.
@@ -43,7 +43,7 @@ set! {
         /// Fork copies a pinned page of a file as if it were anonymous. From 5.9 (the fix for 5.15.y, too, says that 70e806e4e645 brought it), fixed by fb3d824d1a46, 5.19, and in stable trees. Home: `engine::fork::must_copy`.
         #[strum(serialize = "B35")]
         B35,
-        /// The uffd-wp bit is lost on migration entries of a THP. From 5.7, fixed by 24bf08c4376b, 6.3 and stable. Home: not built yet.
+        /// The uffd-wp bit is lost on migration entries of a THP. From 5.7, fixed by 24bf08c4376b, 6.3 and stable. Home: `engine::migrate::entry`.
         #[strum(serialize = "B36")]
         B36,
         /// UFFDIO_MOVE of the huge zero page makes a wrong PMD (CVE-2026-31397). From 6.8, fixed by 7.3. Home: `engine::uffd_move::move_zero`.

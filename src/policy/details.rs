@@ -26,7 +26,7 @@ answer! {
 }
 
 answer! {
-    /// D3. What does collapse do with pages that fork shared? Home: not built yet.
+    /// D3. What does collapse do with pages that fork shared? Home: `engine::collapse::decide_scan`.
     CollapseShared {
         /// MADV_COLLAPSE fails with EINVAL.
         Einval,

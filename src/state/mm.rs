@@ -69,6 +69,18 @@ pub enum Target<N> {
     Guard,
 }
 
+impl<N: Number> Target<N> {
+    /// What the entry `nr` places behind this one points to, where one PMD or one folio stands behind both.
+    pub fn behind(self, nr: usize) -> Self {
+        match self {
+            Target::Page(pfn) => Target::Page(Pfn::at(pfn.idx() + nr)),
+            Target::Migration(pfn) => Target::Migration(Pfn::at(pfn.idx() + nr)),
+            Target::Swap(slot) => Target::Swap(N::new(slot.get() + nr as u32)),
+            Target::None | Target::Zero | Target::Special(_) | Target::Guard => self,
+        }
+    }
+}
+
 impl<N: Copy> Target<N> {
     /// The page that is mapped, where there is one with a count of its own: `vm_normal_page`.
     pub fn pfn(self) -> Option<Pfn<N>> {

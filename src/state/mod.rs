@@ -13,7 +13,9 @@ mod task;
 
 pub use folio::{Folio, FolioFlags, LargeFolio, Owner, PIN_BIAS, Page, Pfn, SwapSlot};
 pub use mm::{Mm, MmapLock, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
-pub use task::{At, Fault, FaultKind, ForkAt, Grab, GupAt, KsmAt, MigrateAt, MoveAt, ReclaimAt, ShareAt, Task, TaskFlags};
+pub use task::{
+    At, CollapseAt, Fault, FaultKind, ForkAt, Grab, GupAt, KsmAt, MigrateAt, MoveAt, ReclaimAt, ShareAt, Task, TaskFlags,
+};
 
 use crate::ir::Program;
 use crate::types::{Number, ProcId, Size, Small, Table, TaskId, ValueId, Vpn, WordId};
@@ -331,6 +333,21 @@ impl<B: Size> State<B> {
         let (first, pages) = (self.head(pfn).idx(), 1_usize << self.folio(pfn).order);
         self.folios.as_mut()[first..first + pages].fill(Folio::default());
         self.pages.as_mut()[first..first + pages].fill(Page::default());
+    }
+
+    /// A large folio that no pte maps becomes folios of one page each, which keep the references that the caches have. The
+    /// caller's own reference goes to `kept`; a page without any is to be mapped again or freed by the caller.
+    ///
+    /// Source: mm/huge_memory.c `__split_huge_page` (`__split_unmapped_folio` since 6.15).
+    pub fn split(&mut self, kept: Pfn<B::Number>) {
+        let (head, order) = (self.head(kept).idx(), self.folio(kept).order);
+        let cached = self.is_swapcached(kept);
+        let flags = self.folio(kept).flags;
+        *self.large_mut(kept) = LargeFolio::default();
+        for at in head..head + (1 << order) {
+            let refs = u32::from(cached) + u32::from(at == kept.idx());
+            self.folios.as_mut()[at] = Folio { refcount: B::Number::new(refs), flags, ..Folio::default() };
+        }
     }
 
     /// Stores a value to a word of a page, or to all of its words; to nothing at all where there is no page.

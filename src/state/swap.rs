@@ -9,7 +9,10 @@ use crate::types::{Number, Size};
 impl<B: Size> State<B> {
     /// The slot that the swap cache has a page for.
     pub fn swap_slot_of(&self, pfn: Pfn<B::Number>) -> Option<usize> {
-        self.swap().iter().position(|slot| slot.cached == Target::Page(pfn))
+        let head = self.head(pfn);
+        let first = self.swap().iter().position(|slot| slot.cached == Target::Page(head))?;
+        let slot = first + (pfn.idx() - head.idx()); // A folio has slots in a row.
+        (self.swap().get(slot)?.cached == Target::Page(pfn)).then_some(slot)
     }
 
     /// Whether the folio of a page is in the swap cache: PG_swapcache. It is there as a whole, slot after slot.
@@ -51,21 +54,42 @@ impl<B: Size> State<B> {
 
     /// Takes a folio out of the swap cache, and the references it held: `delete_from_swap_cache`.
     pub fn uncache_swap(&mut self, pfn: Pfn<B::Number>) {
-        for page in self.folio_pages(pfn).collect::<Vec<_>>() {
-            if let Some(slot) = self.swap_slot_of(page) {
-                self.swap_mut()[slot].cached = Target::None;
-                self.free_swap_slot(slot);
-                self.put(page);
-            }
+        let Some(first) = self.swap_slot_of(self.head(pfn)) else { return };
+        for (slot, page) in (first..).zip(self.folio_pages(pfn)) {
+            self.swap_mut()[slot].cached = Target::None;
+            self.free_swap_slot(slot);
+            self.put(page);
         }
     }
 
-    /// Takes a folio out of the swap cache, if no entry names its slots and it is not being written. It is dirty then.
+    /// Mappings of a page and entries that name its slot, of that page of the folio which has the most.
+    ///
+    /// Source: mm/swapfile.c `page_trans_huge_map_swapcount` (until 5.17).
+    pub fn highest_users(&self, pfn: Pfn<B::Number>) -> u32 {
+        let entire = if self.folio(pfn).is_large() { self.large(pfn).entire_mapcount.get() } else { 0 };
+        let mapped = self.folio_pages(pfn).map(|page| self.page(page).mapcount.get());
+        let named = self.swap_row(pfn).iter().map(|slot| slot.count.get()).chain(std::iter::repeat(0));
+        entire + mapped.zip(named).map(|(maps, entries)| maps + entries).max().unwrap_or_default()
+    }
+
+    /// The slots of a folio that is in the swap cache; none of one that is not.
+    pub fn swap_row(&self, pfn: Pfn<B::Number>) -> &[SwapSlot<B>] {
+        let first = self.swap_slot_of(self.head(pfn));
+        first.map_or(&[], |first| &self.swap()[first..first + self.folio_pages(pfn).len()])
+    }
+
+    /// Whether a folio is in the swap cache, no entry names its slots and it is not being written.
+    pub fn may_free_swap(&self, pfn: Pfn<B::Number>) -> bool {
+        let row = self.swap_row(pfn);
+        let named = || row.iter().any(|slot| slot.count.get() != 0);
+        !row.is_empty() && !self.folio(pfn).flags.contains(FolioFlags::WRITEBACK) && !named()
+    }
+
+    /// Takes a folio out of the swap cache, if that may be. It is dirty then.
     ///
     /// Source: mm/swapfile.c `folio_free_swap` (`try_to_free_swap` before 5.19).
     pub fn try_free_swap(&mut self, pfn: Pfn<B::Number>) -> bool {
-        let named = self.folio_pages(pfn).any(|page| self.swap_count(page) != 0);
-        let free = self.is_swapcached(pfn) && !named && !self.folio(pfn).flags.contains(FolioFlags::WRITEBACK);
+        let free = self.may_free_swap(pfn);
         if free {
             self.folio_mut(pfn).flags.insert(FolioFlags::DIRTY);
             self.uncache_swap(pfn);

@@ -44,6 +44,8 @@ pub enum At {
     Reclaim(ReclaimAt),
     /// Migrating the folio in `Task::grab`.
     Migrate(MigrateAt),
+    /// Collapsing the PMD of the page that the instruction is at; what is to take its place is in `Task::grab`.
+    Collapse(CollapseAt),
     /// Merging two pages, of which one may be in `Task::grab`.
     Ksm(KsmAt),
     /// Moving the folio in `Task::grab`, or the entry in `Task::seen`, to another place of the address space.
@@ -134,6 +136,23 @@ pub enum MigrateAt {
     Restore,
 }
 
+/// Where collapsing pages into a THP stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CollapseAt {
+    /// About to allocate the THP, without a lock.
+    Alloc,
+    /// About to bring back the next page that is swapped out.
+    Swapin,
+    /// About to take mmap_lock for writing and the page-table lock, and to take the page table out of its PMD.
+    Clear,
+    /// Nobody reaches the ptes: about to look at them again and to lock their folios.
+    Isolate,
+    /// About to copy.
+    Copy,
+    /// About to drop the old pages and to map the THP.
+    Install,
+}
+
 /// Where merging two pages stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum KsmAt {
@@ -214,5 +233,7 @@ bitflags! {
         const FORCED = 1 << 3;
         /// It holds the lock of the folio in `Task::grab`.
         const LOCKS_FOLIO = 1 << 4;
+        /// It is splitting the folio in `Task::grab`, and goes on with what it was about when that is over.
+        const SPLITS_FOLIO = 1 << 5;
     }
 }

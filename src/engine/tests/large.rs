@@ -37,7 +37,7 @@ fn a_thp_is_kept_on_what_its_time_took_for_proof_and_else_split_or_copied_whole(
 fn pages() -> impl Iterator<Item = LargeFacts> {
     (1..=3).flat_map(|mapcount| {
         (0..4).flat_map(move |more| {
-            (0..8u8).flat_map(move |bits| {
+            (0..16u8).flat_map(move |bits| {
                 let bit = move |nr: u8| bits & (1 << nr) != 0;
                 (1..=mapcount).map(move |highest| LargeFacts {
                     refcount: mapcount + more,
@@ -46,6 +46,7 @@ fn pages() -> impl Iterator<Item = LargeFacts> {
                     maybe_shared: bit(0),
                     exclusive: bit(1),
                     in_lru_batch: bit(2) && 0 < more,
+                    uncacheable: bit(3) && 0 < more,
                 })
             })
         })
@@ -59,7 +60,7 @@ fn a_page_of_a_large_folio_is_kept_on_what_its_time_took_for_proof() {
         let last_ref = page.refcount == 1;
         let alone = 1 < page.mapcount && !page.maybe_shared && page.refcount == page.mapcount;
         for (knob, kept) in [
-            (MapSwap, page.highest == 1),
+            (MapSwap, page.highest == 1 && !page.uncacheable),
             (Ref1Folio, last_ref),
             (ExclOrRef1Folio, page.exclusive || last_ref),
             (ExclOnly, page.exclusive),
@@ -70,6 +71,12 @@ fn a_page_of_a_large_folio_is_kept_on_what_its_time_took_for_proof() {
             assert_eq!(matches!(verdict, Verdict::Reuse(_)), kept, "{knob:?} {page:?}");
             let drains = knob == ExclOrRef1Folio && !kept && page.in_lru_batch && page.refcount <= 3;
             assert_eq!(verdict == Verdict::Drain, drains, "{knob:?} {page:?}");
+            let may_be_mine = match knob {
+                MapSwap => page.highest == 1,
+                ExclOrMmowner => !kept && !page.maybe_shared && 1 < page.mapcount,
+                Ref1Folio | ExclOrRef1Folio | ExclOnly | DerivedBit => false,
+            };
+            assert_eq!(verdict == Verdict::Uncache, may_be_mine && page.uncacheable, "{knob:?} {page:?}");
         }
     }
 }
