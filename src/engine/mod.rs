@@ -19,6 +19,7 @@ mod large;
 mod lazyfree;
 mod map;
 mod migrate;
+mod mremap;
 mod numa;
 mod prot;
 mod read_only;

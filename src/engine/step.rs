@@ -1,6 +1,6 @@
 use super::{
-    Cx, Progress, access, collapse, fault, fork, gup, huge, ksm, lazyfree, map, migrate, numa, prot, reclaim, split, swap,
-    swapoff, through, transient, uffd, uffd_fill, uffd_move, zap,
+    Cx, Progress, access, collapse, fault, fork, gup, huge, ksm, lazyfree, map, migrate, mremap, numa, prot, reclaim, split,
+    swap, swapoff, through, transient, uffd, uffd_fill, uffd_move, zap,
 };
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
@@ -55,7 +55,7 @@ pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let op = cx.op();
     let Some(area) = op.area() else { return Progress::Finished };
-    if let Op::Munmap { .. } | Op::Mprotect { .. } = op {
+    if let Op::Munmap { .. } | Op::Mprotect { .. } | Op::Mremap { .. } = op {
         cx.write_unlock(area.proc);
         return Progress::Finished;
     }
@@ -109,7 +109,7 @@ fn dispatch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Op::LruAdd { .. } => transient::lru_add(cx),
         Op::Drain => transient::drain(cx),
         Op::Name { .. } => cx.commit_whole(),
-        Op::Mremap { .. } => not_modelled(),
+        Op::Mremap { from, to } => mremap::step(cx, from, to),
         Op::Pageout { .. } => reclaim::step(cx),
         Op::Swapin { .. } => swap::swapin(cx),
         Op::Migrate { .. } => migrate::step(cx),

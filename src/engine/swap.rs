@@ -212,14 +212,17 @@ pub(super) fn map<B: Size, S: Sink>(
 /// The page to map: the one found, or a copy where it belongs to another place of the address space, as a merged page may
 /// after it was swapped out. Whether it is a copy.
 ///
-/// Source: mm/ksm.c `ksm_might_need_to_copy`. The model knows no index, so it compares addresses.
+/// Source: mm/ksm.c `ksm_might_need_to_copy`. The model knows no index, so it compares the addresses where mappings began.
 pub(super) fn fitting<B: Size, S: Sink>(
     cx: &mut Cx<'_, B, S>,
     proc: ProcId,
     vpn: Vpn,
     page: Pfn<B::Number>,
 ) -> Option<(Pfn<B::Number>, bool)> {
-    let elsewhere = |(_, at, slot): (ProcId, _, &crate::state::Slot<_>)| slot.pte.target == Target::Page(page) && at != vpn;
+    let origin = |proc, vpn| cx.program.mapped_first(proc, vpn);
+    let elsewhere = |(of, at, slot): (ProcId, _, &crate::state::Slot<_>)| {
+        slot.pte.target == Target::Page(page) && origin(of, at) != origin(proc, vpn)
+    };
     if cx.st.folio(page).flags.contains(FolioFlags::KSM) || !cx.st.slots().any(elsewhere) {
         return Some((page, false));
     }

@@ -1,7 +1,7 @@
 use strum::{Display, EnumString, IntoStaticStr};
 
 use super::{Advice, Area, Op};
-use crate::types::{ClaimId, Event, Failure, FileId, ObsId, ProcId, RaceId, RefId, Size, TaskId, Value, ValueId};
+use crate::types::{ClaimId, Event, Failure, FileId, ObsId, ProcId, RaceId, RefId, Size, TaskId, Value, ValueId, Vpn};
 
 /// A program: what happens, in order, with every name resolved.
 ///
@@ -254,6 +254,20 @@ impl Program {
         let large = |mem: &Mem| matches!(mem.kind, MemKind::Thp | MemKind::Mthp { .. });
         let makes = |op: Op| matches!(op, Op::Madvise { advice: Advice::Hugepage, .. });
         self.mems.iter().any(large) || self.code.iter().any(|instr| makes(instr.op))
+    }
+
+    /// The page of an address space at which a mapping lay before mremap brought it to this one.
+    pub fn mapped_first(&self, proc: ProcId, vpn: Vpn) -> Vpn {
+        let brings = |op: Op| match op {
+            Op::Mremap { from, to } if to.pages().any(|page| page == vpn) => {
+                Some((to.proc, Vpn(from.start.0 + vpn.0 - to.start.0)))
+            }
+            _ => None,
+        };
+        let all = || self.code.iter().filter_map(|instr| brings(instr.op));
+        // A child has what its parent moved at the same place.
+        let found = all().find(|(of, _)| *of == proc).or_else(|| all().next());
+        found.filter(|(_, from)| *from < vpn).map_or(vpn, |(of, from)| self.mapped_first(of, from))
     }
 
     /// The instruction that takes a reference.

@@ -23,9 +23,10 @@ fn operation(program: &Program, op: Op) -> Option<&'static str> {
     match op {
         Op::Mmap { area, backing, .. } => mapping(program.mems[area.mem.idx()].kind, backing),
         Op::Madvise { advice, .. } => madvise(advice),
-        Op::Mremap { .. } => Some("`mremap`"),
         Op::SplitPmd { .. } | Op::SplitFolio { .. } | Op::Collapse { .. } => None,
-        Op::Munmap { .. } | Op::Mprotect { .. } | Op::Name { .. } | Op::Write { .. } | Op::Read { .. } => None,
+        Op::Mremap { .. } | Op::Munmap { .. } | Op::Mprotect { .. } | Op::Name { .. } | Op::Write { .. } | Op::Read { .. } => {
+            None
+        }
         Op::Fork { .. } | Op::Exit | Op::Wait { .. } | Op::ClearRefs | Op::SoftDirty { .. } => None,
         Op::Poke { .. } | Op::PeekMem { .. } | Op::ProcessVmWritev { .. } | Op::ProcessVmReadv { .. } => None,
         Op::DirectRead { .. } | Op::DirectWrite { .. } | Op::Vmsplice { .. } | Op::Get { .. } | Op::Put { .. } => None,

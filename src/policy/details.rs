@@ -15,7 +15,7 @@ answer! {
 }
 
 answer! {
-    /// D2. Does mremap keep uffd-wp bits where the new place is not registered? Home: not built yet.
+    /// D2. Does mremap keep uffd-wp bits where the new place is not registered? Home: `engine::mremap::decide_uffd_wp`.
     MremapUffdWp {
         /// Yes (B33).
         Keep,

@@ -1,8 +1,9 @@
 //! The decisions about splitting and collapsing, quantified over all facts of a small domain.
 
 use super::super::collapse::{Refusal, ScanFacts, decide_scan};
+use super::super::mremap::decide_uffd_wp;
 use super::super::split::decide_split;
-use crate::policy::CollapseShared;
+use crate::policy::{CollapseShared, MremapUffdWp};
 use crate::types::Failure;
 
 const PAGES: u32 = 8;
@@ -33,6 +34,11 @@ fn a_folio_is_split_only_if_mappings_and_caches_explain_all_references_but_one()
     {
         assert_eq!(decide_split(refcount, mapcount, in_caches), refcount == mapcount + in_caches + 1);
     }
+}
+
+#[test]
+fn a_moved_entry_keeps_the_bit_of_uffd_wp_where_nobody_takes_it_off() {
+    assert!(decide_uffd_wp(MremapUffdWp::Keep) && !decide_uffd_wp(MremapUffdWp::Drop));
 }
 
 #[test]
