@@ -101,6 +101,12 @@ const I23: Invariant = Invariant {
     says: "a page that differs from its swap slot is dirty, by a pte or by its folio, or somebody holds it",
     source: "mm/rmap.c try_to_unmap_one; mm/vmscan.c __remove_mapping drops what is clean",
 };
+const I24: Invariant = Invariant {
+    number: 24,
+    id: "I24",
+    says: "a large folio that no second address space is said to map is mapped by one alone",
+    source: "mm/memory.c __wp_can_reuse_large_anon_folio (1da190f4d0a6); include/linux/rmap.h folio_add_return_large_mapcount",
+};
 const I26: Invariant = Invariant {
     number: 26,
     id: "I26",
@@ -116,7 +122,7 @@ const I27: Invariant = Invariant {
 };
 
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I20, I22, I23, I26, I27];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I20, I22, I23, I24, I26, I27];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,6 +206,7 @@ pub struct Books {
     /// A writable pte proves that its page is marked: the mark is no mere shadow of a refcount.
     marks_writable: bool,
     pins_ask_for_bit: bool,
+    has_large: bool,
 }
 
 impl Books {
@@ -218,7 +225,8 @@ impl Books {
         let by_force = |op| if let Op::Poke { area, .. } = op { Some(area) } else { None };
         let forced = program.code.iter().map(|instr| by_force(instr.op)).collect();
         let marks_writable = has_bit && engine::marks_survive_splits(policy);
-        Self { how, forced, taken, pmd_order: program.pmd_order, has_bit, marks_writable, pins_ask_for_bit }
+        let (pmd_order, has_large) = (program.pmd_order, program.has_large_folios());
+        Self { how, forced, taken, pmd_order, has_bit, marks_writable, pins_ask_for_bit, has_large }
     }
 
     /// The first rule that does not hold, if any.
@@ -235,6 +243,7 @@ impl Books {
             .or_else(|| super::swap::broken(st, named.as_ref()))
             .or_else(|| if migrating && self.has_bit { super::swap::migration(st) } else { None })
             .or_else(|| self.forced_write(st, counts.as_ref()))
+            .or_else(|| if self.has_large { super::large::owners(st) } else { None })
     }
 
     /// I11, where a forced write has its page in hand.

@@ -14,6 +14,7 @@ mod assert;
 mod blame;
 mod frames;
 mod judge;
+mod large;
 mod reading;
 
 pub use frames::{letter, letter_number};

@@ -272,6 +272,9 @@ fn dup<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     if !by_pmd && !cx.policy.defects.has(Defect::ForkForgetsMapcount) {
         cx.st.add_rmap_pte(pair.child, pfn);
     }
+    if cx.st.folio(pfn).is_large() && cx.policy.defects.has(Defect::ForkForgetsOwner) {
+        cx.st.large_mut(pfn).maybe_shared = false;
+    }
     cx.goto(pair.at(ForkAt::Wrprotect))
 }
 

@@ -98,6 +98,8 @@ set! {
         ForkForgetsReference,
         /// Fork gives a page a second mapping and does not count it.
         ForkForgetsMapcount,
+        /// Fork gives a large folio a second address space and leaves it said to have one.
+        ForkForgetsOwner,
         /// Fork maps a shared page writable in the child.
         ForkLeavesChildWritable,
         /// The early copy of fork copies nothing.

@@ -3,6 +3,7 @@
 mod canaries;
 mod corpus;
 mod explore;
+mod large;
 mod ledger;
 mod matrix;
 mod mistakes;
