@@ -62,6 +62,23 @@ pub const KNOWN: &[Known] = &[
         },
         says: "I13: merging drops userfaultfd's write protection with the old pte (mm/ksm.c replace_page)",
     },
+    Known {
+        on: On::All,
+        shows: |signature, program| {
+            let merges = program.code.iter().any(|instr| matches!(instr.op, Op::KsmMerge { .. }));
+            let takes = signature.rule == Some(("read_only::decide_gup_ro_lt_nonanon", "take"));
+            signature.invariant == Some("I4") && takes && merges
+        },
+        says: "I4: a short read-only pin takes the zero page that merging left; only long-term pins ask for a page of one's own",
+    },
+    Known {
+        on: On::All,
+        shows: |signature, program| {
+            let registers = program.code.iter().filter(|instr| matches!(instr.op, Op::UffdRegister { .. })).count();
+            signature.invariant == Some("I13") && 1 < registers
+        },
+        says: "I13: memory registered anew for another mode keeps its uffd-wp bits (in the model; not tried on a kernel)",
+    },
 ];
 
 fn is_store_through_a_get(program: &Program, op: Op) -> bool {

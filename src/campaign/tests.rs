@@ -154,6 +154,28 @@ fn ksmd_gives_back_the_lock_that_it_took_where_both_sides_map_one_page() {
     }
 }
 
+/// Found by the hunt: a value of a statement that was left out was taken for one of the program's.
+#[test]
+fn a_value_of_a_statement_that_has_no_place_is_brought_by_the_next() {
+    let program = lowered("scenario s { p: mmap m 1 page ; p: poke m 5 ; p: write m 5 }");
+    let no_poke = |_: &Program, op: Op| !matches!(op, Op::Poke { .. });
+    let again = generate::again(&program, program.code.clone(), &generate::whole(no_poke), Manner::Exactly);
+    assert_eq!(again.code.len(), 2);
+    assert!(again.code.iter().filter_map(|instr| instr.op.stores()).all(|value| value.idx() < again.values.len()));
+}
+
+/// Found by the hunt: a reducer made a THP of one page.
+#[test]
+fn what_has_the_size_of_a_pmd_is_not_cut_down() {
+    let mut program = shrunk(&lowered("scenario s { p: mmap m 1 thp ; p: write m 5 }"));
+    program.mems[0].area.len = 1;
+    for instr in &mut program.code {
+        let area = instr.op.area().expect("memory");
+        instr.op = instr.op.with(crate::ir::Area { len: 1, ..area }, instr.op.stores().unwrap_or_default(), Default::default());
+    }
+    assert!(generate::again(&program, program.code.clone(), &generate::whole(is_modelled), Manner::Exactly).code.is_empty());
+}
+
 #[test]
 fn a_panic_of_the_engine_is_a_finding_and_the_campaign_goes_on() {
     let mut hunt = hunt("linux-7.3", named("latest"), 1);

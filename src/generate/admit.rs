@@ -94,6 +94,10 @@ pub fn admit(
     );
     if let (true, Some(op)) = (added, made_of) {
         remember(renames, instr.op, op);
+    } else {
+        // A value that only this statement would have brought is not there.
+        let there = sketch.program().values.len();
+        renames.values.iter_mut().filter(|new| new.is_some_and(|new| there <= new.idx())).for_each(|new| *new = None);
     }
     added
 }
@@ -247,7 +251,10 @@ impl To<'_> {
         // A large folio of the size of a PMD is a THP, and what is no multiple of either is base pages.
         let fits = order.is_none_or(|order| len.is_multiple_of(1 << order))
             && (kind == MemKind::Thp || order < Some(self.sketch.program().pmd_order));
-        let kind = if fits || !self.renames.loose() { kind } else { MemKind::Pages };
+        if !fits && !self.renames.loose() {
+            return None;
+        }
+        let kind = if fits { kind } else { MemKind::Pages };
         let area = self.sketch.new_mem(proc, len.into(), kind)?;
         (area.len == len || (self.renames.loose() && order.is_none())).then_some(area)
     }
