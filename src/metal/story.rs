@@ -26,6 +26,10 @@ const AROUND: &str = "which ptes of a file a fault fills besides its own: a kern
 const TAILS: &str = "marks of pages of a large folio but the first: where ptes map them kpageflags tells the first one's of all \
      (fs/proc/page.c, `stable_page_flags`, 6.10), and before PAGEMAP_SCAN (6.7) nobody says what maps them";
 
+/// Why a page that the engine says is not there is not held against a kernel on which it is.
+const NO_KINDS: &str = "pages that are mapped on the kernel alone, where this user may not see of what kind they are: what a fault fills \
+     besides its own pte is left open for the zero page and for pages of files";
+
 /// Why the facts after a line that woke others are not held against each other.
 const WOKEN: &str = "pages after a line that wakes a thread: on a kernel it goes on at once, while they are looked at";
 
@@ -217,6 +221,15 @@ pub fn zero_pages(run: &Run) -> BTreeSet<At> {
     pages.filter(|(_, _, facts)| facts.kind == "zero").map(|(line, page, _)| (line, page.clone())).collect()
 }
 
+/// Pages after a line that are there on the kernel and not in the engine.
+fn mapped_by_kernel_alone(engine: &[Entry], kernel: &[Entry]) -> BTreeSet<At> {
+    let present = |told: &[Entry], says: &str| -> BTreeSet<At> {
+        let told = told.iter().filter(|entry| entry.what == "present" && entry.says == says);
+        told.filter_map(|entry| Some((entry.line, entry.page.clone()?))).collect()
+    };
+    present(kernel, "true").intersection(&present(engine, "false")).cloned().collect()
+}
+
 /// Pages after a line whose mark a kernel does not tell although it tells others'.
 fn untold_marks(ran: &Ran) -> BTreeSet<(usize, &str)> {
     let lines = ran.lines.iter().enumerate();
@@ -229,12 +242,19 @@ fn untold_marks(ran: &Ran) -> BTreeSet<(usize, &str)> {
 /// [`judge::with_values`]. With the comparison comes what the kernel said.
 pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, Vec<Entry>) {
     let facts = visible(ran);
-    let (mut ours, theirs) = (of_engine(engine, program, &facts), of_kernel(program, ran, &facts));
+    let (mut ours, mut theirs) = (of_engine(engine, program, &facts), of_kernel(program, ran, &facts));
+    let no_kinds = if facts.contains(&"kind") { BTreeSet::new() } else { mapped_by_kernel_alone(&ours, &theirs) };
+    let is_told = |entry: &Entry| !entry.page.clone().is_some_and(|page| no_kinds.contains(&(entry.line, page)));
+    ours.retain(is_told);
+    theirs.retain(is_told);
     let untold = untold_marks(ran);
     ours.retain(|entry| {
         entry.what != "exclusive" || !untold.contains(&(entry.line, entry.page.as_deref().unwrap_or_default()))
     });
     let mut compared = compare(&ours, &theirs, &zero_pages(engine));
+    if !no_kinds.is_empty() {
+        compared.unspecified.insert(NO_KINDS, no_kinds.len());
+    }
     if !untold.is_empty() {
         compared.unspecified.insert(TAILS, untold.len());
     }
