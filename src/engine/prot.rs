@@ -193,7 +193,7 @@ fn change_protection<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn:
         return pages;
     }
     let protnone = if prot == Prot::None { PteFlags::PROTNONE } else { PteFlags::empty() };
-    cx.set_flags(proc, vpn, pte.flags - (PteFlags::WRITE | PteFlags::PROTNONE) | protnone);
+    cx.set_flags(proc, vpn, (pte.flags - (PteFlags::WRITE | PteFlags::PROTNONE)) | protnone);
     if prot == Prot::Rw {
         upgrade(cx, proc, vpn, false);
     }
