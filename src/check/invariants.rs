@@ -121,8 +121,15 @@ const I27: Invariant = Invariant {
     source: "mm/rmap.c try_to_unmap_one (6c8e2a256915)",
 };
 
+const I28: Invariant = Invariant {
+    number: 28,
+    id: "I28",
+    says: "a special entry stands in memory of a driver only, whose pages nobody pins or marks exclusive",
+    source: "mm/memory.c vm_normal_page; mm/gup.c check_vma_flags",
+};
+
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I20, I22, I23, I24, I26, I27];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I20, I22, I23, I24, I26, I27, I28];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,8 +177,8 @@ struct Sums<'c> {
     swap: &'c mut [Named],
     /// Some page-table entry is a migration entry.
     migrating: bool,
-    /// A page that the reverse mapping does not find.
-    misfiled: Option<(ProcId, Vpn)>,
+    /// A page that the reverse mapping does not find, and a special entry that no driver made: the rule that each breaks.
+    astray: Option<(u8, ProcId, Vpn)>,
 }
 
 impl Sums<'_> {
@@ -232,11 +239,11 @@ impl Books {
     /// The first rule that does not hold, if any.
     pub fn broken<B: Size>(&self, st: &State<B>) -> Option<Broken> {
         let (mut counts, mut named) = (B::Frames::filled(st.folios().len()), B::Swap::filled(st.swap().len()));
-        let mut sums = Sums { frames: counts.as_mut(), swap: named.as_mut(), migrating: false, misfiled: None };
+        let mut sums = Sums { frames: counts.as_mut(), swap: named.as_mut(), migrating: false, astray: None };
         self.count(st, &mut sums);
-        let Sums { migrating, misfiled, .. } = sums;
-        if let Some((proc, vpn)) = misfiled {
-            return Broken::at(9, proc, vpn);
+        let Sums { migrating, astray, .. } = sums;
+        if let Some((number, proc, vpn)) = astray {
+            return Broken::at(number, proc, vpn);
         }
         self.frames(st, counts.as_ref())
             .or_else(|| self.slots(st, counts.as_ref()))
@@ -265,7 +272,7 @@ impl Books {
     fn count<B: Size>(&self, st: &State<B>, sums: &mut Sums<'_>) {
         for (proc, vpn, slot) in st.slots() {
             if engine::is_misfiled(slot.pte) {
-                sums.misfiled = Some((proc, vpn));
+                sums.astray = Some((9, proc, vpn));
             }
             match slot.pte.target {
                 Target::Page(pfn) if slot.pte.flags.contains(PteFlags::PMD) => {
@@ -277,6 +284,7 @@ impl Books {
                 Target::Page(_) => sums.add(st, slot.pte.target, 1, 0, 1),
                 Target::Swap(entry) => sums.names(entry, slot.pte.flags.contains(PteFlags::EXCLUSIVE)),
                 Target::Migration(_) => sums.migrating = true,
+                Target::Special(_) if !slot.vma.flags.contains(VmaFlags::PFNMAP) => sums.astray = Some((28, proc, vpn)),
                 Target::None | Target::Zero | Target::Special(_) | Target::Guard => {}
             }
         }
@@ -344,7 +352,11 @@ impl Books {
                 continue; // Free, and nothing refers to it: most are.
             }
             let batch = u32::from(folio.flags.contains(FolioFlags::LRU_BATCH));
-            let refs = u32::from(count.refs) + batch;
+            let driver = u32::from(folio.flags.contains(FolioFlags::DEVICE)); // Keeps its own reference.
+            let refs = u32::from(count.refs) + batch + driver;
+            if driver != 0 && (0 < count.pins || st.page(pfn).exclusive) {
+                return Broken::of(28, pfn.idx());
+            }
             let kept = (folio.refcount.get(), folio.pincount.get(), st.page(pfn).mapcount.get());
             if kept != (refs, count.pins.into(), count.maps.into()) || !large_is_counted(st, pfn, counts) {
                 return Broken::of(9, pfn.idx());

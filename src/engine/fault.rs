@@ -1,6 +1,6 @@
 //! Page faults: who may, what is missing, and anonymous memory's first touch.
 
-use super::{Cx, Progress, exclusive, file, huge, hugetlb, ksm, numa, swap, uffd, wp};
+use super::{Cx, Progress, exclusive, file, guard, huge, hugetlb, ksm, numa, swap, uffd, wp};
 use crate::ir::{Advice, Op};
 use crate::policy::Defect;
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, Vma, VmaFlags};
@@ -51,11 +51,14 @@ pub(super) fn permitted<B: Size, S: Sink>(cx: &Cx<'_, B, S>, kind: FaultKind) ->
         FaultKind::Write => forced && vma.is_cow() && !(vma.is_hugetlb() && hugetlb::refuses_force(cx)),
         FaultKind::Read | FaultKind::Unshare => forced || vma.flags.contains(VmaFlags::READ),
     };
+    // check_vma_flags: nobody takes references to what has no counts.
+    let access = matches!(cx.op(), Op::Read { .. } | Op::Write { .. } | Op::Madvise { .. });
+    let may = may && (access || !vma.flags.contains(VmaFlags::PFNMAP));
     if mapped && may { Ok(()) } else { Err(bad_address(cx.op(), mapped)) }
 }
 
 /// How an instruction tells user space that an address is bad.
-fn bad_address(op: Op, mapped: bool) -> Failure {
+pub(super) fn bad_address(op: Op, mapped: bool) -> Failure {
     match op {
         Op::Read { .. } | Op::Write { .. } => Failure::SIGSEGV,
         Op::Poke { .. } | Op::PeekMem { .. } => Failure::EIO,
@@ -104,6 +107,7 @@ fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Prog
     }
     match (slot.pte.target, kind) {
         _ if numa::is_hint(&slot) => numa::restore(cx),
+        (Target::Guard, _) => guard::hit(cx),
         (Target::Swap(_), _) => swap::find(cx, kind, slot.pte),
         (Target::None, _) if slot.vma.is_hugetlb() => hugetlb::fault_missing(cx, kind),
         (Target::None, _) if slot.vma.cache_place().is_some() => file::fault(cx, slot.vma, kind),

@@ -151,7 +151,7 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
     let child = cx.st.slot_mut(pair.child, pair.vpn);
     *child = Slot { vma: Vma { flags: child_vma(vma).flags - lost, ..vma }, ..Slot::default() };
     // Without an anonymous page, all is found in the page cache again, or is zero: `vma_needs_copy`.
-    let needs_copy = vma.is_cow() && vma.flags.intersects(VmaFlags::ANON_VMA | VmaFlags::PFNMAP);
+    let needs_copy = vma.flags.contains(VmaFlags::PFNMAP) || (vma.is_cow() && vma.flags.contains(VmaFlags::ANON_VMA));
     if wiped || !needs_copy {
         return true;
     }
@@ -169,7 +169,11 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
             dup_migration_entry(cx, pair, pfn);
             true
         }
-        Target::None | Target::Guard => true,
+        Target::Guard => {
+            child.pte = pte;
+            true
+        }
+        Target::None => true,
     }
 }
 

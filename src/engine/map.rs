@@ -1,8 +1,8 @@
 //! Making mappings, and advice that only a vma remembers.
 
-use super::{Cx, Progress, huge, hugetlb};
+use super::{Cx, Progress, fault, huge, hugetlb};
 use crate::ir::{Advice, Area, Backing, MemKind, Prot, Sharing};
-use crate::state::{MmapLock, Slot, State, Vma, VmaFlags};
+use crate::state::{FolioFlags, MmapLock, Pte, PteFlags, Slot, State, Target, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
@@ -56,8 +56,25 @@ pub(super) fn mmap<B: Size, S: Sink>(
         let flags = VmaFlags::MAPPED | VmaFlags::SOFTDIRTY | shared | huge | prot_flags(prot);
         let vma = Vma { flags, cache: B::Number::new(cache), order };
         *cx.st.slot_mut(area.proc, vpn) = Slot { vma, ..Slot::default() };
+        if backing == Backing::Special && !map_special(cx, area.proc, vpn) {
+            return Progress::Exhausted("page frames");
+        }
     }
     cx.commit_range()
+}
+
+/// A driver's page behind a special pte, mapped when the mapping is made. It is the driver's for good.
+///
+/// Source: mm/memory.c `remap_pfn_range`, which sets VM_PFNMAP.
+fn map_special<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> bool {
+    let Ok(page) = cx.alloc(0) else { return false };
+    cx.st.folio_mut(page).flags.insert(FolioFlags::DEVICE);
+    let slot = cx.st.slot_mut(proc, vpn);
+    slot.vma.flags.insert(VmaFlags::PFNMAP);
+    let by_page_prot = slot.vma.flags.contains(VmaFlags::SHARED | VmaFlags::WRITE);
+    let write = if by_page_prot { PteFlags::WRITE } else { PteFlags::empty() };
+    slot.pte = Pte { target: Target::Special(page), flags: fault::read_flags(&slot.vma) | write };
+    true
 }
 
 /// MADV_DONTFORK, MADV_WIPEONFORK and their opposites.

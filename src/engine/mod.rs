@@ -11,6 +11,7 @@ mod fault;
 mod file;
 mod force;
 mod fork;
+mod guard;
 mod gup;
 mod huge;
 mod hugetlb;

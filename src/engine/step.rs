@@ -1,6 +1,6 @@
 use super::{
-    Cx, Progress, access, collapse, fault, fork, gup, huge, ksm, lazyfree, map, migrate, mremap, numa, prot, reclaim, split,
-    swap, swapoff, through, transient, uffd, uffd_fill, uffd_move, zap,
+    Cx, Progress, access, collapse, fault, fork, guard, gup, huge, ksm, lazyfree, map, migrate, mremap, numa, prot, reclaim,
+    split, swap, swapoff, through, transient, uffd, uffd_fill, uffd_move, zap,
 };
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
@@ -21,8 +21,6 @@ pub fn start<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pc: Pc) {
 ///
 /// Total: every state has an answer. [`Progress::Blocked`] changes nothing.
 ///
-/// # Panics
-/// With `cowl bug:` for an instruction that lowering refuses as not modelled yet.
 /// # Source
 /// The boundaries follow mm/memory.c `wp_page_copy`, `copy_pte_range`; mm/gup.c `gup_fast_pte_range`, `__get_user_pages`.
 pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
@@ -184,10 +182,7 @@ fn madvise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, advice: Advice) -> Progress 
         Advice::Hugepage | Advice::Nohugepage => map::advise_huge(cx, advice),
         Advice::Mergeable => map::advise_merge(cx),
         Advice::Unmergeable => ksm::unmerge(cx),
-        Advice::GuardInstall | Advice::GuardRemove => not_modelled(),
+        Advice::GuardInstall => guard::install(cx),
+        Advice::GuardRemove => guard::remove(cx),
     }
-}
-
-fn not_modelled() -> Progress {
-    panic!("cowl bug: lowering lets through an instruction that is not modelled yet")
 }

@@ -3,9 +3,9 @@
 use super::{Cx, Progress, gup, huge, swap, uffd};
 use crate::observe::Seen;
 use crate::policy::Defect;
-use crate::state::{At, Grab, Pte, PteFlags, Slot, Target, Task, TaskFlags};
+use crate::state::{At, Grab, Pte, PteFlags, Slot, Target, Task, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Number, ProcId, Size, TaskId, Vpn};
+use crate::types::{Failure, Number, ProcId, Size, TaskId, Vpn};
 
 /// munmap, page by page: clear the pte, then drop what it mapped.
 ///
@@ -40,6 +40,13 @@ pub(super) fn dontneed<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         _ => {
             if cx.policy.defects.has(Defect::DontneedKeepsPage) {
                 return cx.commit_page(Seen::Nothing);
+            }
+            if cx.slot().vma.flags.contains(VmaFlags::PFNMAP) {
+                cx.read_unlock(proc);
+                return Progress::Failed(Failure::EINVAL);
+            }
+            if cx.slot().pte.target == Target::Guard {
+                return cx.commit_page(Seen::Nothing); // Guards stay, but for munmap.
             }
             let (pages, pte) = (huge::leaf_here(cx), cx.slot().pte);
             for page in pages.clone() {
@@ -81,7 +88,7 @@ pub(super) fn zap_slot<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vp
 /// A mapping of a page goes: its mapcount, then its reference.
 ///
 /// Source: mm/rmap.c `folio_remove_rmap_pte`, `folio_remove_rmap_pmd`.
-fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, pte: Pte<B::Number>) {
+pub(super) fn drop_mapping<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, pte: Pte<B::Number>) {
     let pfn = match pte.target {
         Target::Page(pfn) => pfn,
         Target::Swap(entry) => return swap::drop_entry(cx, entry.get() as usize),

@@ -45,9 +45,8 @@ fn mapping(kind: MemKind, backing: Backing) -> Option<&'static str> {
         (MemKind::Thp | MemKind::Mthp { .. }, _) => Some("a large folio that is not anonymous"),
         (MemKind::Hugetlb { .. }, Backing::Special | Backing::Device) => Some("hugetlb memory of a device"),
         (MemKind::Hugetlb { .. }, Backing::Anon | Backing::File(_)) => None,
-        (MemKind::Pages, Backing::Special) => Some("special memory"),
         (MemKind::Pages, Backing::Device) => Some("ZONE_DEVICE memory"),
-        (MemKind::Pages, Backing::File(_) | Backing::Anon) => None,
+        (MemKind::Pages, Backing::File(_) | Backing::Anon | Backing::Special) => None,
     }
 }
 
@@ -62,7 +61,6 @@ fn madvise(advice: Advice) -> Option<&'static str> {
         | Advice::PopulateWrite => None,
         Advice::Dontfork | Advice::Dofork | Advice::Wipeonfork | Advice::Keeponfork => None,
         Advice::Hugepage | Advice::Nohugepage | Advice::Collapse => None,
-        Advice::GuardInstall => Some("`madvise guard_install`"),
-        Advice::GuardRemove => Some("`madvise guard_remove`"),
+        Advice::GuardInstall | Advice::GuardRemove => None,
     }
 }
