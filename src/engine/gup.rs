@@ -3,7 +3,7 @@
 use super::{Cx, Progress, collapse, fault, force, fork, huge, read_only};
 use crate::ir::{Op, Speed};
 use crate::observe::Seen;
-use crate::policy::{Defect, DioRef, Feature, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
+use crate::policy::{Defect, DioRef, Feature, GupfastOrder, PinAcct, Policy, ProcMemForce, VmspliceRef, ZeroPin};
 use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, GupAt, Pfn, Pte, PteFlags, State, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, ProcId, RefId, Size, Vpn};
@@ -68,6 +68,18 @@ pub fn decide_zero_pin(knob: ZeroPin) -> Grab {
     match knob {
         ZeroPin::Counted => Grab::Get,
         ZeroPin::NotCounted => Grab::Uncounted,
+    }
+}
+
+/// K15. Does a lockless walk that reads a pte again see for certain that somebody has cleared it before he looked for pins?
+///
+/// Memory order is otherwise that of one step after another. Here it shows: the pte is cleared, then pins are looked for; a
+/// pin is counted, then the pte is read again. Without barriers on both sides each may miss what the other did first.
+/// Source: include/linux/rmap.h `folio_try_share_anon_rmap_pte`, mm/gup.c `gup_fast_pte_range` (088b8aa537c2).
+pub fn decide_order(knob: GupfastOrder) -> bool {
+    match knob {
+        GupfastOrder::TlbIpi => false,
+        GupfastOrder::Barriers => true,
     }
 }
 
@@ -199,7 +211,11 @@ fn read_pte<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Pr
     if !usable || !may_pin(cx, want) || collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn()) {
         return go_slow(cx, seq);
     }
-    cx.me_mut().seen = pte;
+    // What stands for an entry that is not present remembers here how the page was marked.
+    let early =
+        cx.policy.defects.has(Defect::FastGupForgetsBarrier) && pte.target.pfn().is_some_and(|pfn| cx.st.is_exclusive(pfn));
+    let mark = if early { PteFlags::EXCLUSIVE } else { PteFlags::empty() };
+    cx.me_mut().seen = Pte { flags: pte.flags | mark, ..pte };
     cx.goto(At::Gup(GupAt::Take { seq }))
 }
 
@@ -231,16 +247,33 @@ fn at_once<B: Size, S: Sink>(cx: &Cx<'_, B, S>, flags: PteFlags) -> u16 {
 fn recheck<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
     // The pte may be as it was in a page table that its PMD has lost.
     let lost = collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn()) && !cx.policy.defects.has(Defect::B21);
-    if cx.slot().pte != cx.me().seen || lost {
+    let seen = unmarked(cx.me().seen);
+    let ordered = decide_order(cx.policy.gupfast_order) && !cx.policy.defects.has(Defect::UnmapForgetsBarrier);
+    if (cx.slot().pte != seen && (ordered || !is_just_cleared(cx, seen))) || lost {
         return back_off(cx, seq);
     }
     cx.goto(At::Gup(GupAt::TestExclusive { seq }))
 }
 
+/// A pte without the mark that only entries which are not present carry.
+fn unmarked<N: Copy>(pte: Pte<N>) -> Pte<N> {
+    Pte { flags: pte.flags - PteFlags::EXCLUSIVE, ..pte }
+}
+
+/// Somebody has cleared this pte and holds its lock still: what it was may be all that this CPU sees.
+fn is_just_cleared<B: Size, S: Sink>(cx: &Cx<'_, B, S>, seen: Pte<B::Number>) -> bool {
+    let place = cx.proc().idx() * cx.st.pages_per_mm() + cx.vpn().idx();
+    cx.st
+        .tasks()
+        .iter()
+        .any(|task| matches!(task.at, At::Share(at, _) if usize::from(at) == place) && unmarked(task.seen) == seen)
+}
+
 fn test_exclusive<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
     let seen = cx.me().seen;
     let skips = cx.policy.defects.has(Defect::FastGupSkipsUnshare);
-    if !seen.may_write() && !skips && read_only::decide(cx, want, seen.target) != read_only::Answer::Take {
+    let early = seen.flags.contains(PteFlags::EXCLUSIVE);
+    if !seen.may_write() && !skips && !early && read_only::decide(cx, want, seen.target) != read_only::Answer::Take {
         return back_off(cx, seq);
     }
     if !names_reference(cx.op()) {

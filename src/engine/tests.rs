@@ -7,7 +7,7 @@ mod movers;
 use super::exclusive::{Change, Event, decide as decide_exclusive};
 use super::force::{ForceFacts, decide_follow_write};
 use super::fork::{ForkFacts, decide_pinned, decide_seq};
-use super::gup::{decide_account, decide_dio, decide_proc_mem, decide_vmsplice, decide_zero_pin};
+use super::gup::{decide_account, decide_dio, decide_order, decide_proc_mem, decide_vmsplice, decide_zero_pin};
 use super::hugetlb::{Force, HugePageFacts, decide_force_write, decide_fork_pinned, decide_reuse};
 use super::prot::{
     UpgradeFacts, WpFacts, WpVerdict, decide_clear_refs, decide_clear_refs_lock, decide_upgrade, decide_wp_pinned,
@@ -209,6 +209,7 @@ fn references_are_taken_and_counted_as_the_knobs_say() {
     assert!(!decide_vmsplice(VmspliceRef::Get) && decide_vmsplice(VmspliceRef::PinLongterm));
     assert!(!decide_dio(DioRef::Get) && decide_dio(DioRef::Pin));
     assert!(decide_proc_mem(ProcMemForce::Allowed) && !decide_proc_mem(ProcMemForce::AttachedTracer));
+    assert_eq!([crate::policy::GupfastOrder::TlbIpi, crate::policy::GupfastOrder::Barriers].map(decide_order), [false, true]);
     assert_eq!(decide_account(PinAcct::GetOnly), Grab::Get);
     assert_eq!([PinAcct::Bias, PinAcct::BiasPincount].map(decide_account), [Grab::Pin; 2]);
     assert_eq!([ZeroPin::Counted, ZeroPin::NotCounted].map(decide_zero_pin), [Grab::Get, Grab::Uncounted]);

@@ -120,6 +120,10 @@ set! {
         PinForgetsHasPinned,
         /// Lockless pinning takes a shared page as it is.
         FastGupSkipsUnshare,
+        /// Who takes a page out of a page table looks for pins before others can see that the pte is clear.
+        UnmapForgetsBarrier,
+        /// Lockless pinning looks at the exclusive bit when it first reads the pte, not after it has read it again.
+        FastGupForgetsBarrier,
         /// GUP for writing takes a read-only pte as it is.
         SlowGupSkipsWriteTest,
         /// Releasing a get leaves its reference.

@@ -222,7 +222,7 @@ answer! {
 }
 
 answer! {
-    /// K15. What orders the clearing of the exclusive bit against lockless pinning? Home: not built yet.
+    /// K15. What orders the clearing of the exclusive bit against lockless pinning? Home: `engine::gup::decide_order`.
     GupfastOrder {
         /// The interrupts of a TLB flush; nothing, where page tables are freed by RCU and flushes send none.
         TlbIpi,

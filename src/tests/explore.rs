@@ -211,3 +211,43 @@ fn the_reduced_search_ends_as_the_naive_one_does_in_500_races() {
 fn a_reduction_that_leaves_out_too_much_is_found_out() {
     assert!(0 < disagreements(Reduction::TooMuch, 200));
 }
+
+/// All races of a folder of the corpus, with a policy of each group that their expectations tell apart.
+fn races_of(folder: &str) -> Vec<(Scenario, Vec<Policy>)> {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(dir).expect("the corpus").map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    let mut races = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("a file that can be read");
+        let (tree, mistakes) = parse(&text);
+        let (lowered, _) = lower("race.cow", &tree, &mistakes, &mut |_, path| Err(format!("no file {path}")));
+        for scenario in lowered.scenarios.into_iter().filter(|scenario| crate::explore::has_race(&scenario.program)) {
+            let groups: std::collections::BTreeSet<usize> =
+                scenario.expects.iter().filter_map(|expect| expect.on.iter().copied().min()).collect();
+            let policies = policy::builtin().iter().enumerate().filter(|(at, _)| groups.contains(at));
+            races.push((scenario.clone(), policies.map(|(_, named)| named.policy).collect()));
+        }
+    }
+    races
+}
+
+#[test]
+fn the_reduced_search_ends_as_the_naive_one_does_in_the_races_of_the_corpus() {
+    let mut tried = 0;
+    for (race, policies) in ["gallery", "claims", "canary"].into_iter().flat_map(races_of) {
+        if race.program.exceeds::<Small>().is_some() {
+            continue;
+        }
+        for policy in policies {
+            let naive = all(&race, &policy, Limits { states: Some(20_000), ..NAIVE });
+            let reduced = all(&race, &policy, REDUCED);
+            if naive.bound.is_none() {
+                assert_eq!(endings(&naive), endings(&reduced), "{}", race.name);
+                assert!(reduced.states <= naive.states, "{}: {} of {}", race.name, reduced.states, naive.states);
+                tried += 1;
+            }
+        }
+    }
+    assert!(20 < tried, "{tried} races are too few to say anything");
+}

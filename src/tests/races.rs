@@ -1,6 +1,6 @@
-//! What the corpus expects of races, held against random orders of steps until a search tries them all.
+//! What the corpus expects of races, held against random orders of steps beside the search that tries them all.
 //!
-//! A random order can show that something comes sometimes, and can refute that it never or always comes.
+//! A random order can refute that something never comes, or always.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -174,8 +174,8 @@ fn expectations_of_races_hold_in_random_orders() {
                 let came = outcomes.iter().filter(|outcome| **outcome == expect.outcome).count();
                 let met = match expect.frequency {
                     Frequency::Always => came == ORDERS,
-                    // What a policy of a user's own is written for may need an order that is rare.
-                    Frequency::Sometimes => (0 < came || policy::builtin().len() <= index) && came < ORDERS,
+                    // That it comes at all may need an order that is rare: the search finds it.
+                    Frequency::Sometimes => came < ORDERS,
                     Frequency::Never => came == 0,
                 };
                 if !met {
