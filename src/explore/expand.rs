@@ -82,7 +82,8 @@ impl<B: Searched> Expand<'_, '_, B> {
         let chosen = if self.limits.reduces() { reduce::chosen(model, &open.node, live) } else { live };
         let goes_on = self.limits.switches.is_some() && self.goes_on(open);
         let stepped = self.steps(open, chosen, goes_on, grown, new);
-        if !stepped && !(chosen != live && self.steps(open, live - chosen, goes_on, grown, new)) {
+        let stepped = stepped || (chosen != live && self.steps(open, live - chosen, goes_on, grown, new));
+        if !stepped {
             grown.ends.push((from, None, Ending::Deadlock));
         }
     }

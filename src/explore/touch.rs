@@ -216,7 +216,7 @@ pub fn next<B: Searched>(model: &Model<'_, B>, reach: &Reach, node: &Node<B>, ta
 fn of_fault<B: Searched>(st: &State<B>, area: Area, own: &Task<B::Number>, end: Touch) -> Touch {
     let (vpn, ptl) = (Vpn(area.start.0 + own.page), part(area.proc, Part::PageTableLock));
     let at = column(vpn.0);
-    let touch = match own.fault {
+    match own.fault {
         Fault::None => Touch::default(),
         Fault::Start(kind) => {
             let held = own.flags.contains(TaskFlags::HOLDS_MMAP_READ);
@@ -230,8 +230,7 @@ fn of_fault<B: Searched>(st: &State<B>, area: Area, own: &Task<B::Number>, end: 
         Fault::Clearing { .. } => Touch { writes: ptl | at, ..Touch::default() },
         Fault::Installing { .. } | Fault::Putting { .. } => Touch { writes: at, ..Touch::default() },
         Fault::SwapIn { .. } => Touch::ALL,
-    };
-    touch
+    }
 }
 
 fn of_gup<N: Number>(area: Area, own: &Task<N>, at: GupAt, end: Touch) -> Touch {

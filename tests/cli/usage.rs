@@ -113,7 +113,7 @@ fn explain_tells_what_changed_and_why() {
 
 #[test]
 fn explain_tells_what_happens_to_a_whole_thp_in_one_line() {
-    let path = file("explained-thp", &LEAK.replace("1 page", "1 thp"));
+    let path = file("explained-thp", LEAK.replace("1 page", "1 thp"));
     let said = cowl_on("explain", &path, "--policy linux-5.7").ends(0);
     said.says("p.buf[0..512] A..SR: rw -> ro, mapcount 1 -> 2, refcount 1 -> 2").says("c.buf[0..512] gone");
 }
