@@ -168,7 +168,7 @@ mod tests {
             let (lowered, _) = crate::lower::lower(path, &file, &mistakes, &mut |_, _| Err("no files here".to_owned()));
             let by_hand = lowered.scenarios[0].program.code.len();
             let entry = OLD.iter().find(|entry| entry.name.starts_with(name)).expect("a row of the bank");
-            let found = hunted(entry, 1, 24, 20_000).unwrap_or_else(|| panic!("{name} is not found"));
+            let found = hunted(entry, 1, 24, 100_000).unwrap_or_else(|| panic!("{name} is not found"));
             assert!(
                 found.statements <= by_hand,
                 "{name} {} statements, {by_hand} by hand: {}",

@@ -15,11 +15,13 @@ pub(super) fn install<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         return progress;
     }
     let (proc, vpn) = (cx.proc(), cx.vpn());
-    huge::leaf_here(cx);
-    let old = std::mem::replace(&mut cx.slot_mut().pte, Pte { target: Target::Guard, ..Pte::default() });
-    zap::drop_mapping(cx, proc, Pte { flags: old.flags - crate::state::PteFlags::PMD, ..old });
+    let (pages, old) = (huge::leaf_here(cx), cx.slot().pte);
+    for page in pages.clone() {
+        cx.st.slot_mut(proc, Vpn(page)).pte = Pte { target: Target::Guard, ..Pte::default() };
+    }
+    zap::drop_mapping(cx, proc, old);
     file::prepare_anon_vma(cx, proc, vpn);
-    cx.commit_page(Seen::Nothing)
+    cx.commit_pages(pages.len() as u16, Seen::Nothing)
 }
 
 /// MADV_GUARD_REMOVE: the markers go, and nothing else.
