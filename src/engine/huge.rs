@@ -16,7 +16,7 @@ use wp::Why;
 pub struct PmdFacts {
     /// As `folio_ref_count` gives it.
     pub refcount: u32,
-    /// The highest mapcount of its pages.
+    /// The highest count of its pages, of mappings and swap entries together.
     pub mapcount: u32,
     /// Its first page is marked, which stands for all while a PMD maps it.
     pub exclusive: bool,
@@ -362,11 +362,7 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> PmdVe
 }
 
 fn facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pfn: Pfn<B::Number>) -> PmdFacts {
-    PmdFacts {
-        refcount: cx.st.folio(pfn).ref_count(),
-        mapcount: cx.st.highest_mapcount(pfn),
-        exclusive: cx.st.is_exclusive(pfn),
-    }
+    PmdFacts { refcount: cx.st.folio(pfn).ref_count(), mapcount: cx.st.highest_users(pfn), exclusive: cx.st.is_exclusive(pfn) }
 }
 
 /// Maps a copied THP and takes the mapping from the old one.

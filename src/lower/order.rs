@@ -81,7 +81,7 @@ impl<'a> Scene<'_, 'a> {
 
     /// That a thread is not asleep.
     pub fn awake(&mut self, actor: Actor, task: TaskId, name: Name<'a>) -> Option<()> {
-        let sleep = self.world.asleep[task.idx()].filter(|_| !self.may_have_said("uffd unwp"));
+        let sleep = self.world.asleep[task.idx()].filter(|sleep| !self.may_have_said(sleep.waker()));
         let Some(sleep) = sleep else { return Some(()) };
         let (since, at) = (sleep.since.beside(name.at), name.at);
         let other = match actor {
@@ -89,7 +89,7 @@ impl<'a> Scene<'_, 'a> {
             _ => name.text.to_owned(),
         };
         let memory = sleep.area.map_or("buf", |area| self.program.mems[area.mem.idx()].name.as_str());
-        let help = format!("wake it above this line: `{}: uffd unwp {memory}`; or let another thread do it", other);
+        let help = format!("wake it above this line: `{other}: {} {memory}`; or let another thread do it", sleep.waker());
         let actor = match actor {
             Actor::Thread { thread: number @ 2.., .. } => format!("{}/{number}", name.text),
             _ => name.text.to_owned(),
@@ -244,9 +244,9 @@ impl<'a> Scene<'_, 'a> {
         let mark = self.mark(cx.task, cx.at);
         if cx.ending == Ending::Succeeds {
             self.change(cx, op);
-        } else if let (Ending::Event(_), None) = (cx.ending, self.race) {
+        } else if let (Ending::Event(event), None) = (cx.ending, self.race) {
             self.change(cx, op);
-            self.world.asleep[cx.task.idx()] = Some(Sleep { since: mark.at, area: op.area() });
+            self.world.asleep[cx.task.idx()] = Some(Sleep { since: mark.at, event, area: op.area() });
         }
     }
 

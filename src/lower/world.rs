@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Place;
 use crate::ir::{Area, UffdMode};
-use crate::types::{FileId, MemId, ObsId, Pc, ProcId, RaceId, RefId, TaskId};
+use crate::types::{Event, FileId, MemId, ObsId, Pc, ProcId, RaceId, RefId, TaskId};
 
 /// When something happened, as far as that can be known before the scenario runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,7 +128,19 @@ pub(super) struct Ref {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sleep {
     pub since: Place,
+    pub event: Event,
     pub area: Option<Area>,
+}
+
+impl Sleep {
+    /// The verb that resolves what the thread waits for; it may take a value or a place besides the memory.
+    pub fn waker(self) -> &'static str {
+        match self.event {
+            Event::Wp => "uffd unwp",
+            Event::Missing => "uffd zeropage",
+            Event::Minor => "uffd continue",
+        }
+    }
 }
 
 /// All of it.

@@ -40,11 +40,6 @@ impl<B: Size> State<B> {
         self.page(pfn).mapcount.get() + entire
     }
 
-    /// The highest mapcount of the pages of a folio: `page_trans_huge_mapcount`, mm/huge_memory.c (until 5.18).
-    pub fn highest_mapcount(&self, pfn: Pfn<B::Number>) -> u32 {
-        self.folio_pages(pfn).map(|page| self.mapcount(page)).max().unwrap_or_default()
-    }
-
     /// Mappings of all pages of a folio, each PMD counted once: `folio_mapcount`, include/linux/mm.h.
     pub fn folio_mapcount(&self, pfn: Pfn<B::Number>) -> u32 {
         if self.folio(pfn).is_large() { self.large(pfn).mapcount.get() } else { self.page(pfn).mapcount.get() }
