@@ -3,6 +3,7 @@
 mod collapse;
 mod large;
 mod movers;
+mod uffd;
 
 use super::exclusive::{Change, Event, decide as decide_exclusive};
 use super::force::{ForceFacts, decide_follow_write};
