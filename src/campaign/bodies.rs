@@ -189,7 +189,7 @@ pub fn export(data: &[u8]) {
     }
     let text = text(&program);
     let policies = ["linux-5.7".to_owned(), policy::LATEST_NAME.to_owned()];
-    let options = Options { policies: &policies, scenario: None, steps: true, contrasts: false, stop: None };
+    let options = Options { policies: &policies, steps: true, ..Options::default() };
     let source = Source::new("drawn.cow".to_owned(), text.clone());
     let files = [analysis::run(source, &mut |_, _| Err("no files here".to_owned()), &options)];
     let object = serde_json::from_str::<serde_json::Value>(&json::text(&files, true));

@@ -30,7 +30,7 @@ pub const KNOWN: &[Known] = &[
         says: "I5: a device writes through a get, which promises nothing after a fork or a copy (S8, S11)",
     },
     Known {
-        on: On::These(&["linux-6.2", "linux-6.5", "linux-6.8", "linux-6.12", "linux-6.15", "linux-7.3"]),
+        on: On::These(&["linux-6.2", "linux-6.5", "linux-6.8", "linux-6.12", "linux-6.15", "linux-6.18", "linux-7.3"]),
         shows: |signature, program| {
             let pins = program.code.iter().any(|instr| matches!(instr.op, Op::Pin { .. }));
             let clears = program.code.iter().any(|instr| instr.op == Op::ClearRefs);

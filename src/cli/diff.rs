@@ -63,7 +63,7 @@ pub fn diff(args: &Diff, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
 /// The first decision in which two policies part, scenario by scenario.
 fn in_files(args: &Diff, from: &Named, to: &Named, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     let policies = [from.name.to_owned(), to.name.to_owned()];
-    let options = Options { policies: &policies, scenario: None, steps: true, contrasts: false, stop: None };
+    let options = Options { policies: &policies, steps: true, ..Options::default() };
     let files = run::files(&args.files, &options, false, out, exit)?;
     for file in files.iter().flatten() {
         for judged in &file.scenarios {

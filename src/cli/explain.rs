@@ -8,8 +8,7 @@ use crate::render::explain;
 /// Runs the command.
 pub fn explain(args: &Explain, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     let policies = [args.policy.clone()];
-    let options =
-        Options { policies: &policies, scenario: args.scenario.as_deref(), steps: true, contrasts: false, stop: None };
+    let options = Options { policies: &policies, scenario: args.scenario.as_deref(), steps: true, ..Options::default() };
     let files = run::files(&args.inputs.files, &options, false, out, exit)?;
     let mut first = true;
     for file in files.iter().flatten() {

@@ -20,7 +20,7 @@ use crate::ir::{Scenario, Verb};
 use crate::kernel::host::Host;
 use crate::kernel::wire::{Feature, Job};
 use crate::metal::job;
-use crate::policy;
+use crate::policy::{self, Policy};
 
 /// Between two looks at how far the threads are.
 const STEP: Duration = Duration::from_millis(100);
@@ -84,6 +84,8 @@ pub fn fuzz(args: &KernelFuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
     let Some(named) = policy::find(&name) else {
         return Err(Fail::usage("cowl::policy::unknown", format!("there is no policy `{name}`"), "`cowl policies` lists them"));
     };
+    let fixed = if args.policy.is_none() { policy::fixed_in(&hello.release) } else { &[] };
+    let policy = Policy { defects: named.policy.defects.without(fixed), ..named.policy };
     let settings = settings(&hello.probe, args.allow_system);
     out.text(&format!("{} as {name}, seed {}\n", hello.release, args.seed))?;
     out.flush()?;
@@ -100,12 +102,8 @@ pub fn fuzz(args: &KernelFuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
     // One at a time may change the machine.
     let cpus = if args.allow_system { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
     let jobs = args.jobs.map_or(cpus, usize::from) as u64;
-    let plans = (0..jobs).map(|nth| Plan {
-        seed: args.seed,
-        shard: Shard { nth, of: jobs },
-        policy: named.policy,
-        settings: settings.clone(),
-    });
+    let plans =
+        (0..jobs).map(|nth| Plan { seed: args.seed, shard: Shard { nth, of: jobs }, policy, settings: settings.clone() });
     let hunt = hunts(&shared, plans.collect()).map_err(Fail::Write)?;
     if stop.asked() {
         exit.stopped();

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::args::{KernelFormat, OnKernel};
 use super::kernel::kernels;
-use super::metal::{About, came, keep, nearest, raced};
+use super::metal::{About, came, keep, nearest, of_one_kernel, raced};
 use super::terminal::{Progress, Stop};
 use super::{Exit, Fail, Out, input, report, run};
 use crate::analysis::{self, FileReport, Judged, Options};
@@ -146,8 +146,7 @@ impl Told {
     ) -> Result<Column, Fail> {
         let policy = args.policy.clone().map_or_else(|| nearest(release), Ok)?;
         let names = [policy.clone()];
-        let options =
-            Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false, stop: None };
+        let options = of_one_kernel(args, &names, release, compare);
         let again =
             |file: &FileReport| analysis::run(file.sources.first().cloned().unwrap_or_default(), &mut input::used, &options);
         let files: Vec<_> = files.iter().map(again).collect();

@@ -76,8 +76,7 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
         None => nearest(&host.hello.release)?,
     };
     let names = [policy.clone()];
-    let options =
-        Options { policies: &names, scenario: args.scenario.as_deref(), steps: compare, contrasts: false, stop: None };
+    let options = of_one_kernel(args, &names, &host.hello.release, compare);
     let mut engine = Exit::default(); // What the engine came to is `cowl run`'s to say.
     let files = run::files(&args.inputs.files, &options, false, out, &mut engine)?.unwrap_or_default();
     if files.iter().any(FileReport::failed) {
@@ -124,6 +123,13 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
         keep(path, rows)?;
     }
     Ok(())
+}
+
+/// What the engine is asked about one kernel.
+pub(super) fn of_one_kernel<'a>(args: &'a OnKernel, policies: &'a [String], release: &str, compare: bool) -> Options<'a> {
+    // Whoever names a policy means it as it is.
+    let fixed = if args.policy.is_none() { policy::fixed_in(release) } else { &[] };
+    Options { policies, scenario: args.scenario.as_deref(), steps: compare, fixed, ..Options::default() }
 }
 
 /// Runs one scenario: a race in many rounds, unless it is compared with the one order that the engine runs.

@@ -19,7 +19,7 @@ pub fn run(args: &Run, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
         scenario: args.scenario.as_deref(),
         steps: args.trace,
         contrasts: args.format == Format::Text,
-        stop: None,
+        ..Options::default()
     };
     let Some(files) = files(&args.inputs.files, &options, args.format == Format::Short, out, exit)? else { return Ok(()) };
     let releases = analysis::releases();

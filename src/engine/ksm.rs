@@ -4,7 +4,7 @@ use super::wp::{PageFacts, Verdict, Why};
 use super::{Cx, Progress, Ruling, exclusive, fault, share, split, transient};
 use crate::ir::{Area, Op};
 use crate::observe::Seen;
-use crate::policy::{Defect, KsmUnmergeFault, KsmWp, ReuseKsm};
+use crate::policy::{Defect, KsmUnmergeFault, KsmUnmergeZero, KsmWp, ReuseKsm};
 use crate::state::{At, Fault, FaultKind, FolioFlags, Grab, KsmAt, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{ProcId, Size, Vpn};
@@ -48,6 +48,16 @@ pub fn decide_unmerge(knob: KsmUnmergeFault) -> FaultKind {
     match knob {
         KsmUnmergeFault::Write => FaultKind::Write,
         KsmUnmergeFault::Unshare => FaultKind::Unshare,
+    }
+}
+
+/// D9. Is the pte of a zero page that ksmd places told from others, so that unmerging can give a page back?
+///
+/// Source: include/linux/ksm.h `is_ksm_zero_pte` (6.6): a pte of the zero page that is dirty.
+pub fn decide_zero(knob: KsmUnmergeZero) -> bool {
+    match knob {
+        KsmUnmergeZero::Leave => false,
+        KsmUnmergeZero::Unshare => true,
     }
 }
 
@@ -239,14 +249,17 @@ fn merge_side<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, second: bool) -> Progress
     }
 }
 
-/// The new pte is made from the vma alone: what uffd-wp and soft-dirty tracking had in the old one is gone.
+/// The new pte is made from the vma alone: what uffd-wp and soft-dirty tracking had in the old one is gone. It is clean, unless
+/// that is how the zero page is told from others.
 fn replace<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, page: Pfn<B::Number>, target: Target<B::Number>) {
     if let Target::Page(merged) = target {
         cx.st.get(merged);
         cx.st.add_rmap_pte(proc, merged);
     }
+    let told_apart = target == Target::Zero && decide_zero(cx.policy.ksm_unmerge_zero);
     let slot = cx.st.slot_mut(proc, vpn);
     slot.pte = Pte { target, flags: fault::read_flags(&slot.vma) };
+    slot.pte.flags.set(PteFlags::DIRTY, told_apart);
     cx.st.remove_rmap_pte(proc, page);
     super::swap::drop_unmapped(cx, page);
     cx.st.put(page);
@@ -286,7 +299,12 @@ pub(super) fn unmerge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
     let (slot, advised) = (cx.slot(), matches!(cx.op(), Op::Madvise { .. }));
     let asked = !advised || slot.vma.flags.contains(VmaFlags::MERGEABLE);
-    if asked && slot.pte.target.pfn().is_some_and(|page| is_merged(cx, page)) {
+    let placed = match slot.pte.target {
+        Target::Page(page) => is_merged(cx, page),
+        Target::Zero => slot.pte.flags.contains(PteFlags::DIRTY),
+        Target::None | Target::Special(_) | Target::Swap(_) | Target::Migration(_) | Target::Guard => false,
+    };
+    if asked && placed {
         cx.me_mut().flags.insert(TaskFlags::FORCED);
         return cx.fault_at(Fault::Start(decide_unmerge(cx.policy.ksm_unmerge_fault)));
     }

@@ -1,4 +1,4 @@
-//! The details D1 to D8: what releases differ in and nobody argued over. `semantics.md` 2.5.
+//! The details D1 to D9: what releases differ in and nobody argued over. `semantics.md` 2.5.
 
 use super::choice::answer;
 use super::set::set;
@@ -78,6 +78,17 @@ answer! {
         /// An attached tracer; for others it fails with EIO.
         #[strum(props(since = "7.3"))]
         AttachedTracer,
+    }
+}
+
+answer! {
+    /// D9. Does unmerging give a page back where ksmd placed the zero page? Home: `engine::ksm::decide_zero`.
+    KsmUnmergeZero {
+        /// No: it stays the zero page, as any other.
+        Leave,
+        /// Yes: the dirty bit of its pte tells it from others.
+        #[strum(props(since = "6.6", commits = "79271476b336"))]
+        Unshare,
     }
 }
 

@@ -47,6 +47,7 @@ pub const V5_7: Policy = Policy {
     swapin_read_map: SwapinReadMap::Ro,
     swapin_drain: SwapinDrain::NoDrain,
     proc_mem_force: ProcMemForce::Allowed,
+    ksm_unmerge_zero: KsmUnmergeZero::Leave,
     lacks: Lacks::of(&[
         Feature::Populate,
         Feature::UffdMinorHugetlb,
@@ -170,9 +171,10 @@ pub const V6_5: Policy = Policy {
     ..V6_2
 };
 
-/// adef440691ba (K34, and B31, B32, B41 with it); asynchronous write protection by userfaultfd (6.7).
+/// adef440691ba (K34, and B31, B32, B41 with it); 79271476b336 (D9, 6.6); asynchronous write protection by userfaultfd (6.7).
 pub const V6_8: Policy = Policy {
     uffd_move: UffdMoveIoctl::Present,
+    ksm_unmerge_zero: KsmUnmergeZero::Unshare,
     lacks: V6_5.lacks.without(&[Feature::UffdWpAsync]),
     defects: V6_5.defects.with(&[Defect::B31, Defect::B32, Defect::B41]),
     ..V6_5
@@ -192,16 +194,19 @@ pub const V6_15: Policy = Policy {
     ..V6_12
 };
 
-/// The swap rework (K2, D4, D6), K32 by exclusiveness, D3 (by 6.18), D7; 0ea148a79918 (B31), B30 and B41 fixed.
+/// Collapse without a writable pte (D3, 6.18); 0ea148a79918 (B31, 6.16).
+pub const V6_18: Policy =
+    Policy { collapse_shared: CollapseShared::Copy, defects: V6_15.defects.without(&[Defect::B31]), ..V6_15 };
+
+/// The swap rework (K2, D4, D6), K32 by exclusiveness, D7; B30 and B41 fixed.
 pub const V7_3: Policy = Policy {
     reuse_swapin: ReuseSwapin::ExclOnly,
     hugetlb_force_write: HugetlbForceWrite::ExclusiveOnly,
-    collapse_shared: CollapseShared::Copy,
     swapin_sync: SwapinSync::ThroughCache,
     swapin_drain: SwapinDrain::NoDrain,
     proc_mem_force: ProcMemForce::AttachedTracer,
-    defects: V6_15.defects.without(&[Defect::B30, Defect::B31, Defect::B41]),
-    ..V6_15
+    defects: V6_18.defects.without(&[Defect::B30, Defect::B41]),
+    ..V6_18
 };
 
 /// The newest release.
@@ -288,6 +293,7 @@ pub(super) const BUILTIN: &[Named] = &[
     release("linux-6.8",  6, 8,  V6_8),
     release("linux-6.12", 6, 12, V6_12),
     release("linux-6.15", 6, 15, V6_15),
+    release("linux-6.18", 6, 18, V6_18),
     release("linux-7.3",  7, 3,  V7_3),
     stable("linux-5.10-stable", V5_10_STABLE, "linux-5.10.y late in its life"),
     stable("linux-6.1-stable", V6_1_STABLE, "linux-6.1.y late in its life"),
@@ -295,4 +301,11 @@ pub(super) const BUILTIN: &[Named] = &[
     proposal("andrea-2021", ANDREA_2021, "reuse by mapcount again"),
     proposal("hildenbrand-2021", HILDENBRAND_2021, "read-only references unshare by mapcount"),
     proposal("gunthorpe-2021", GUNTHORPE_2021, "an exclusive bit derived from the refcount"),
+];
+
+/// Defects of a release that its series was rid of by a point release: those of a release that is a policy of its own, without its
+/// stable tree being one too.
+#[rustfmt::skip]
+pub(super) const FIXED: &[((u16, u16), u16, &[Defect])] = &[
+    ((6, 18), 21, &[Defect::B30, Defect::B41]),
 ];

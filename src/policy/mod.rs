@@ -26,7 +26,7 @@ pub use defects::{Defect, Defects};
 pub use details::*;
 pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, is_not_built, source};
 pub use knobs::*;
-pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, of_kernel, range};
+pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, fixed_in, of_kernel, range};
 pub use near::nearest;
 pub use table::{KNOBS, Knob};
 pub use user::{Built, Mistake, What, build, is_taken, keys};
@@ -116,6 +116,8 @@ pub struct Policy {
     pub swapin_drain: SwapinDrain,
     /// D7.
     pub proc_mem_force: ProcMemForce,
+    /// D9.
+    pub ksm_unmerge_zero: KsmUnmergeZero,
     /// D8.
     pub lacks: Lacks,
     /// The defects it has.

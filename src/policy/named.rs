@@ -1,6 +1,6 @@
 //! The built-in policies by name, and what a list of names and ranges means.
 
-use super::{Policy, era, nearest};
+use super::{Defect, Policy, era, nearest};
 
 /// The name that stands for the newest release.
 pub const LATEST_NAME: &str = "latest";
@@ -122,15 +122,35 @@ pub fn range(from: Option<&str>, to: Option<&str>) -> Result<Vec<&'static Named>
 /// ```
 /// let name = |release| cowl::policy::of_kernel(release).map(|named| named.name);
 /// assert_eq!(name("5.10.0-46-cloud-amd64"), Some("linux-5.10-stable"));
-/// assert_eq!(name("6.18.44"), Some("linux-6.15"));
+/// assert_eq!(name("6.18.44"), Some("linux-6.18"));
 /// ```
 pub fn of_kernel(release: &str) -> Option<&'static Named> {
-    let (major, rest) = release.split_once('.')?;
-    let minor = rest.split(|char: char| !char.is_ascii_digit()).next()?;
-    let at = (digits(major)?, digits(minor)?);
+    let (at, _) = numbers(release)?;
     let stable = format!("linux-{}.{}-stable", at.0, at.1);
     let tree = builtin().iter().find(|named| named.kind == Kind::Stable && named.name == stable);
     tree.or_else(|| releases().rfind(|named| matches!(named.kind, Kind::Release(major, minor) if (major, minor) <= at)))
+}
+
+/// The defects of [`of_kernel`]'s policy that a running kernel has no more: its series was rid of them by a point release.
+///
+/// # Example
+/// ```
+/// use cowl::policy::{Defect, fixed_in};
+/// assert_eq!(fixed_in("6.18.44"), [Defect::B30, Defect::B41]);
+/// assert_eq!(fixed_in("6.18.15"), []);
+/// ```
+pub fn fixed_in(release: &str) -> &'static [Defect] {
+    let is_fixed =
+        |(series, since): ((u16, u16), u16)| numbers(release).is_some_and(|(at, point)| at == series && since <= point);
+    era::FIXED.iter().find(|(series, since, _)| is_fixed((*series, *since))).map_or(&[], |(_, _, defects)| defects)
+}
+
+/// The series and the point release of `uname -r`: of `6.18.15+deb13` (6, 18) and 15.
+fn numbers(release: &str) -> Option<((u16, u16), u16)> {
+    let (major, rest) = release.split_once('.')?;
+    let mut numbers = rest.split(|char: char| !char.is_ascii_digit());
+    let series = (digits(major)?, digits(numbers.next()?)?);
+    Some((series, numbers.next().and_then(digits).unwrap_or(0)))
 }
 
 /// The release number of a name: of `linux-5.9` (5, 9).

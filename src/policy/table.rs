@@ -134,4 +134,5 @@ pub const KNOBS: &[Knob] = &[
     row("swapin_read_map", |p| &mut p.swapin_read_map),
     row("swapin_drain", |p| &mut p.swapin_drain),
     row("proc_mem_force", |p| &mut p.proc_mem_force),
+    row("ksm_unmerge_zero", |p| &mut p.ksm_unmerge_zero),
 ];

@@ -56,7 +56,7 @@ fn a_kernel_is_compared_with_its_stable_tree_or_the_newest_release_not_newer() {
     #[rustfmt::skip]
     let cases = [
         ("5.10.0-46-cloud-amd64", "linux-5.10-stable"), ("6.1.0-56-cloud-amd64", "linux-6.1-stable"),
-        ("6.12.117+deb13-cloud-amd64", "linux-6.12"), ("6.18.15+deb13", "linux-6.15"), ("7.0.13", "linux-6.15"),
+        ("6.12.117+deb13-cloud-amd64", "linux-6.12"), ("6.18.15+deb13", "linux-6.18"), ("6.18.44", "linux-6.18"), ("7.0.13", "linux-6.18"),
         ("7.3.4+deb13-cloud-amd64", "linux-7.3"), ("5.10-rc1", "linux-5.10-stable"), ("5.7", "linux-5.7"), ("10.0", "linux-7.3"),
     ];
     for (release, policy) in cases {
@@ -71,10 +71,10 @@ fn a_kernel_is_compared_with_its_stable_tree_or_the_newest_release_not_newer() {
 fn a_range_takes_in_both_ends_and_releases_only() {
     assert_eq!(names(Some("linux-5.9"), Some("linux-5.17")), ["linux-5.9", "linux-5.11", "linux-5.12", "linux-5.17"]);
     assert_eq!(names(None, Some("linux-5.10")), ["linux-5.7", "linux-5.8", "linux-5.9"]);
-    assert_eq!(names(Some("linux-6.13"), None), ["linux-6.15", "linux-7.3"]);
+    assert_eq!(names(Some("linux-6.13"), None), ["linux-6.15", "linux-6.18", "linux-7.3"]);
     assert_eq!(names(Some("latest"), None), ["linux-7.3"]);
     assert_eq!(names(Some("linux-6.12"), Some("linux-6.12")), ["linux-6.12"]);
-    assert_eq!(names(None, None).len(), 16);
+    assert_eq!(names(None, None).len(), 17);
 }
 
 #[test]

@@ -22,7 +22,13 @@ fn of_engine(row: &Row) -> Result<(String, String), String> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&row.file));
     let text = text.map_err(|error| error.to_string())?;
     let policies = [row.policy.clone()];
-    let options = Options { policies: &policies, scenario: Some(&row.scenario), steps: true, contrasts: false, stop: None };
+    let options = Options {
+        policies: &policies,
+        scenario: Some(&row.scenario),
+        steps: true,
+        fixed: policy::fixed_in(&row.release),
+        ..Options::default()
+    };
     let report = analysis::run(Source::new(row.file.clone(), text), &mut included, &options);
     let kind = (row.kind != "-").then(|| row.kind.clone());
     let judged = report.scenarios.iter().find(|judged| judged.report.kind == kind).ok_or("there is no such scenario")?;

@@ -20,6 +20,8 @@ use super::plan::Plan;
 use crate::ir::{Advice, Backing, MemKind, Op, SwapDevice};
 
 const THP: &str = "/sys/kernel/mm/transparent_hugepage";
+/// Which memory has THPs that a PMD maps, since sizes are settings of their own (6.8).
+const PMD_SIZE: &str = "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled";
 const KSM: &str = "/sys/kernel/mm/ksm";
 /// Huge pages that are free where a scenario does not say how many, beyond those that its mappings can hold.
 const HUGETLB_SPARE: u64 = 2;
@@ -136,8 +138,13 @@ pub(super) fn needs(plan: &Plan) -> Vec<Change> {
     if shmem {
         needs.push(write(format!("{THP}/shmem_enabled"), "advise"));
     }
-    if let Some(order) = mthp {
-        needs.extend(one_size_of_folio(order));
+    match mthp {
+        Some(order) => needs.extend(one_size_of_folio(order)),
+        // It may be so because a scenario before wanted another size.
+        None if thp && settings::read(PMD_SIZE).is_ok_and(|word| word == "never") => {
+            needs.push(write(PMD_SIZE.to_owned(), "inherit"))
+        }
+        None => {}
     }
     if program.code.iter().any(|instr| matches!(instr.op, Op::KsmMerge { .. })) {
         needs.push(write(format!("{KSM}/sleep_millisecs"), "0"));
