@@ -8,8 +8,8 @@
 use crate::generate::scale::SMALL_PMD_ORDER;
 use crate::generate::{self, Manner, Settings};
 use crate::ir::{
-    Actor, Advice, Area, Backing, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode,
-    Verb,
+    Actor, Advice, Area, Backing, Ending, FileDecl, FileKind, Instr, Mem, MemKind, Op, Program, Prot, RefArea, Sharing, Speed,
+    UffdMode, Verb,
 };
 use crate::policy::{self, KNOBS, Policy};
 use crate::types::{Event, Failure, FileId, MemId, PMD_ORDER, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
@@ -158,7 +158,11 @@ fn universe(values: Vec<Value>, words: Vec<u16>) -> Option<Program> {
         kind: MemKind::Pages,
     };
     // The first half of the files is nameless: what stands behind shared anonymous memory.
-    let file = |at: usize| FileDecl { name: if at < IDS { String::new() } else { "f".to_owned() }, memfd: false, len_pages: 1 };
+    let file = |at: usize| FileDecl {
+        name: if at < IDS { String::new() } else { "f".to_owned() },
+        kind: FileKind::File,
+        len_pages: 1,
+    };
     let aligned = |word: &u16| *word < 4096 && word.is_multiple_of(8);
     (!values.is_empty() && !words.is_empty() && words[1..].iter().all(aligned)).then(|| Program {
         procs: vec![String::new(); IDS],
@@ -211,7 +215,7 @@ fn statement(program: &Program, instr: &Instr) -> [u8; STATEMENT] {
         Op::Mmap { backing, sharing, prot, .. } => {
             word = match backing {
                 Backing::File(file) => 1 + file.0 + if program.files[file.idx()].name.is_empty() { 0 } else { IDS as u8 },
-                Backing::Anon | Backing::Special | Backing::Device => 0,
+                Backing::Anon | Backing::Special => 0,
             };
             (sharing as u8) << 4 | prot as u8
         }

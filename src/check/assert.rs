@@ -78,7 +78,7 @@ type Page = (String, Option<u32>, PageFacts);
 fn pages<'a, B: Size>(moment: &'a Moment<'a, B>, area: Area) -> impl Iterator<Item = Page> + 'a {
     area.pages().map(move |vpn: Vpn| {
         let facts = facts::of(moment.program, moment.st, area.proc, vpn, |_| None);
-        let frame = moment.st.pte(area.proc, vpn).target.pfn().map(|pfn| pfn.idx() as u32);
+        let frame = facts::struct_page(moment.st.slot(area.proc, vpn)).map(|pfn| pfn.idx() as u32);
         (facts::name(moment.program, area.proc, vpn), frame, facts)
     })
 }

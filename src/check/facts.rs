@@ -3,7 +3,7 @@
 use super::report::{PageFacts, Reading};
 use crate::ir::Program;
 use crate::observe::{Seen, Words};
-use crate::state::{FolioFlags, Pfn, PteFlags, State, Target, VmaFlags};
+use crate::state::{FolioFlags, Pfn, PteFlags, Slot, State, Target, VmaFlags};
 use crate::types::{Number, ProcId, Size, Vpn};
 
 /// Every page of every mapping, in order of process and page, by its name: `p.buf[0]`. `letter` names frames.
@@ -27,6 +27,14 @@ pub fn name(program: &Program, proc: ProcId, vpn: Vpn) -> String {
     }
 }
 
+/// The page that an entry maps, a device's own among them, whose struct page counts references and no mappings.
+pub fn struct_page<N: Number>(slot: &Slot<N>) -> Option<Pfn<N>> {
+    match slot.pte.target {
+        Target::Special(pfn) if !slot.vma.flags.contains(VmaFlags::PFNMAP) => Some(pfn),
+        target => target.pfn(),
+    }
+}
+
 /// What is true of one page.
 pub fn of<B: Size>(
     program: &Program,
@@ -45,14 +53,15 @@ pub fn of<B: Size>(
     };
     let words = st.words(behind);
     let seen = Seen::Words(Words::read(&words.as_ref()[..program.words.len().max(1)], None));
-    let page = slot.pte.target.pfn().map(|pfn| (pfn, st.folio(pfn), st.page(pfn)));
+    let page = struct_page(slot).map(|pfn| (pfn, st.folio(pfn), st.page(pfn)));
     PageFacts {
         value: if readable { Reading::of(program, seen) } else { None },
         frame: page.and_then(|(pfn, _, _)| letter(pfn)),
         kind: match (slot.pte.target, page) {
             (Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard, _) => "none",
             (Target::Zero, _) => "zero",
-            (Target::Special(_), _) => "special",
+            (Target::Special(_), _) if slot.vma.flags.contains(VmaFlags::PFNMAP) => "special",
+            (Target::Special(_), _) => "device",
             (Target::Page(_), Some((_, folio, _))) if folio.flags.contains(FolioFlags::KSM) => "ksm",
             (Target::Page(_), Some((_, folio, _))) if folio.flags.contains(FolioFlags::DEVICE) => "device",
             (Target::Page(_), Some((_, folio, _))) if folio.is_anon() => "anon",

@@ -124,7 +124,8 @@ const I27: Invariant = Invariant {
 const I28: Invariant = Invariant {
     number: 28,
     id: "I28",
-    says: "a special entry stands in memory of a driver only, whose pages nobody pins or marks exclusive",
+    says: "a special entry maps a driver's page, which nobody marks exclusive; in a private mapping it is read-only, and where \
+           there is no struct page nobody pins it",
     source: "mm/memory.c vm_normal_page; mm/gup.c check_vma_flags",
 };
 
@@ -284,7 +285,7 @@ impl Books {
                 Target::Page(_) => sums.add(st, slot.pte.target, 1, 0, 1),
                 Target::Swap(entry) => sums.names(entry, slot.pte.flags.contains(PteFlags::EXCLUSIVE)),
                 Target::Migration(_) => sums.migrating = true,
-                Target::Special(_) if !slot.vma.flags.contains(VmaFlags::PFNMAP) => sums.astray = Some((28, proc, vpn)),
+                Target::Special(page) if !is_drivers(st, page, slot) => sums.astray = Some((28, proc, vpn)),
                 Target::None | Target::Zero | Target::Special(_) | Target::Guard => {}
             }
         }
@@ -354,7 +355,7 @@ impl Books {
             let batch = u32::from(folio.flags.contains(FolioFlags::LRU_BATCH));
             let driver = u32::from(folio.flags.contains(FolioFlags::DEVICE)); // Keeps its own reference.
             let refs = u32::from(count.refs) + batch + driver;
-            if driver != 0 && (0 < count.pins || st.page(pfn).exclusive) {
+            if driver != 0 && st.page(pfn).exclusive {
                 return Broken::of(28, pfn.idx());
             }
             let kept = (folio.refcount.get(), folio.pincount.get(), st.page(pfn).mapcount.get());
@@ -477,6 +478,15 @@ fn large_is_counted<B: Size>(st: &State<B>, pfn: Pfn<B::Number>, counts: &[Count
     let owned: u32 = large.owners.iter().map(|owner| owner.count.get()).sum();
     let all = ptes + entire;
     large.entire_mapcount.get() == entire && large.mapcount.get() == all && owned <= all
+}
+
+/// Whether a special entry is as a driver makes it: of its own page, which nobody pins where the entry is all there is of it
+/// (VM_PFNMAP), and read-only in a private mapping, for a store there wants a copy.
+fn is_drivers<B: Size>(st: &State<B>, page: Pfn<B::Number>, slot: &Slot<B::Number>) -> bool {
+    let folio = st.folio(page);
+    let taken = slot.vma.flags.contains(VmaFlags::PFNMAP) && folio.maybe_pinned();
+    let stored = slot.vma.is_cow() && slot.pte.flags.contains(PteFlags::WRITE);
+    folio.flags.contains(FolioFlags::DEVICE) && !taken && !stored
 }
 
 /// Whether both are pages, and two.

@@ -1,7 +1,7 @@
 //! Faults on memory of the page cache: shared mappings, and private ones until the first store.
 
 use super::{Cx, Progress, fault, uffd};
-use crate::state::{Fault, FaultKind, Pfn, Pte, PteFlags, Target, Vma, VmaFlags};
+use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Number, ProcId, Size, Vpn};
 
@@ -22,15 +22,21 @@ pub(super) fn fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>
     fault::done(cx)
 }
 
-/// The file's page in the page cache; a zeroed one is put there where there is none. `None` where no frame is free.
+/// The file's page in the page cache; a zeroed one is put there where there is none. `None` where no frame is free. What a device
+/// has of its own stands there too, though a kernel finds it past the page cache.
 ///
-/// Source: mm/filemap.c `filemap_fault`, mm/shmem.c `shmem_get_folio_gfp`.
+/// Source: mm/filemap.c `filemap_fault`, mm/shmem.c `shmem_get_folio_gfp`, fs/dax.c `dax_iomap_pte_fault`.
 pub(super) fn cache_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: usize) -> Option<Pfn<B::Number>> {
-    if let Some(pfn) = cx.st.cache(place).pfn() {
+    if let Target::Page(pfn) | Target::Special(pfn) = cx.st.cache(place) {
         return Some(pfn);
     }
     let pfn = cx.alloc(0).ok()?;
-    cx.st.set_cache(place, Target::Page(pfn));
+    if cx.program.is_of_a_device(Some(place)) {
+        cx.st.folio_mut(pfn).flags.insert(FolioFlags::DEVICE);
+        cx.st.set_cache(place, Target::Special(pfn));
+    } else {
+        cx.st.set_cache(place, Target::Page(pfn));
+    }
     Some(pfn)
 }
 
@@ -55,9 +61,16 @@ pub(super) fn map<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vp
         FaultKind::Read | FaultKind::Unshare if slot.vma.flags.contains(all) => PteFlags::YOUNG | PteFlags::WRITE,
         FaultKind::Read | FaultKind::Unshare => fault::read_flags(&slot.vma),
     };
-    cx.st.get(pfn);
-    cx.st.add_rmap_pte(proc, pfn);
-    cx.st.slot_mut(proc, vpn).pte = Pte { target: Target::Page(pfn), flags: uffd::with_marker(&slot, flags) };
+    // The page of a device has a struct page that counts references, but no mappings: `vm_normal_page` does not know it.
+    let target = match cx.st.folio(pfn).flags.contains(FolioFlags::DEVICE) {
+        true => Target::Special(pfn),
+        false => Target::Page(pfn),
+    };
+    if let Target::Page(pfn) = target {
+        cx.st.get(pfn);
+        cx.st.add_rmap_pte(proc, pfn);
+    }
+    cx.st.slot_mut(proc, vpn).pte = Pte { target, flags: uffd::with_marker(&slot, flags) };
 }
 
 /// The mapping gets its `anon_vma`, before its first anonymous page comes; fork copies page tables of no other.

@@ -151,13 +151,20 @@ fn ungrab<B: Size>(st: &mut State<B>, target: Target<B::Number>, how: Grab, page
     }
 }
 
-/// D8. Whether a longterm pin for writing may be of this memory: not of a shared mapping whose file wants to know of every store.
+/// D8. Why a longterm pin may not be of this memory: never of a device's own, which goes with the file system on it; for writing
+/// not of a shared mapping whose file wants to know of every store.
 ///
-/// Source: mm/gup.c `writable_file_mapping_allowed` (8ac268436e6d, 6.5), for the fast walk `gup_fast_folio_allowed`.
-fn may_pin<B: Size, S: Sink>(cx: &Cx<'_, B, S>, want: &Want) -> bool {
+/// Source: mm/gup.c `check_vma_flags` (`vma_is_fsdax`), `writable_file_mapping_allowed` (8ac268436e6d, 6.5); for the fast walk
+/// `gup_fast_folio_allowed`.
+fn refused<B: Size, S: Sink>(cx: &Cx<'_, B, S>, want: &Want) -> Option<Failure> {
     let vma = cx.slot().vma;
-    let stays = want.write && want.pin && want.longterm && vma.flags.contains(VmaFlags::SHARED | VmaFlags::WRITE);
-    !(stays && cx.policy.lacks.has(Feature::PinFile) && cx.program.is_of_a_disk(vma.cache_place()))
+    let longterm = want.pin && want.longterm;
+    let stores = longterm && want.write && vma.flags.contains(VmaFlags::SHARED | VmaFlags::WRITE);
+    if longterm && cx.program.is_of_a_device(vma.cache_place()) {
+        return Some(Failure::EOPNOTSUPP);
+    }
+    let tracked = stores && cx.policy.lacks.has(Feature::PinFile) && cx.program.is_of_a_disk(vma.cache_place());
+    tracked.then_some(Failure::EFAULT)
 }
 
 /// One step of taking the references of an instruction. An instruction that names no reference takes one page at a time:
@@ -208,7 +215,7 @@ fn read_seq<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
 fn read_pte<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, seq: u8) -> Progress {
     let pte = cx.slot().pte;
     let usable = matches!(pte.target, Target::Page(_)) && if want.write { pte.may_write() } else { pte.may_read() };
-    if !usable || !may_pin(cx, want) || collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn()) {
+    if !usable || refused(cx, want).is_some() || collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn()) {
         return go_slow(cx, seq);
     }
     // What stands for an entry that is not present remembers here how the page was marked.
@@ -330,8 +337,8 @@ fn slow<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want) -> Progress {
     if let Err(failure) = fault::permitted(cx, kind) {
         return fault::fail(cx, failure);
     }
-    if !may_pin(cx, want) {
-        return fault::fail(cx, Failure::EFAULT);
+    if let Some(failure) = refused(cx, want) {
+        return fault::fail(cx, failure);
     }
     let slot = cx.slot();
     let writable = slot.pte.may_write();
@@ -362,7 +369,9 @@ fn begin_fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, forced:
 }
 
 fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, pte: Pte<B::Number>) -> Progress {
-    let (target, pages) = (pte.target, at_once(cx, pte.flags));
+    // A device's page is taken by its struct page, which counts references as any does.
+    let target = if let Target::Special(pfn) = pte.target { Target::Page(pfn) } else { pte.target };
+    let pages = at_once(cx, pte.flags);
     let how = how(cx.policy, want, &target);
     grab(cx.st, target, how, pages);
     if let (true, Some(pfn)) = (want.write, target.pfn()) {

@@ -2,9 +2,10 @@
 
 use super::{Cx, Progress, huge, split, swap};
 use crate::observe::Seen;
-use crate::state::{FolioFlags, Pfn, PteFlags, Target, VmaFlags};
+use crate::policy::Defect;
+use crate::state::{FolioFlags, Pfn, Pte, PteFlags, Target, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Failure, Number, Size};
+use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
 /// One page. A page that others map, or that the swap cache will not give up, stays as it is.
 ///
@@ -26,10 +27,12 @@ pub(super) fn free<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         }
         Target::Page(page) if must_split(cx, page) => return split::begin(cx, page),
         Target::Page(page) if may_free(cx, page) => {
-            let flags = cx.slot().pte.flags - (PteFlags::DIRTY | PteFlags::YOUNG);
-            cx.set_flags(proc, cx.vpn(), flags);
+            let (first, pages) = (cx.vpn().0, cx.pages_of_folio());
+            for vpn in (first..first + pages).map(Vpn) {
+                let flags = cx.st.pte(proc, vpn).flags - (PteFlags::DIRTY | PteFlags::YOUNG);
+                cx.set_flags(proc, vpn, flags);
+            }
             cx.st.folio_mut(page).flags.insert(FolioFlags::LAZYFREE);
-            let pages = cx.pages_of_folio();
             return cx.commit_pages(pages, Seen::Nothing);
         }
         _ => {}
@@ -37,11 +40,36 @@ pub(super) fn free<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     cx.commit_page(Seen::Nothing)
 }
 
-/// Of a large folio only all can be freed lazily, and only where a PMD maps it: else it is split.
+/// Of a large folio only all can be freed lazily, where a PMD maps it or ptes are taken in batches: else it is split.
 ///
-/// Source: mm/huge_memory.c `madvise_free_huge_pmd`.
+/// Source: mm/huge_memory.c `madvise_free_huge_pmd`; mm/madvise.c `madvise_free_pte_range`.
 fn must_split<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> bool {
-    cx.st.folio(page).is_large() && cx.st.mapcount(page) == 1 && !huge::is_whole_here(cx)
+    let pages = cx.st.folio_pages(page).len();
+    let whole = huge::is_whole_here(cx) || (usize::from(cx.pages_of_folio()) == pages && in_batches(cx));
+    1 < pages && cx.st.mapcount(page) == 1 && !whole
+}
+
+/// Whether a lazily freed folio that ptes map is freed as a whole and reclaimed as a whole. Done right, nobody can tell it from
+/// a folio that was split first; so only the policies do it that do it wrong.
+///
+/// Source: mm/rmap.c `try_to_unmap_one`, `folio_unmap_pte_batch` (6.15).
+pub(super) fn in_batches<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    cx.policy.defects.has(Defect::B30)
+}
+
+/// Reclaim gives a batch of ptes back, of which it has cleared the first: all get what the first one was, but for the dirty bits.
+pub(super) fn restore_batch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, first: Pte<B::Number>) {
+    let Some(page) = first.target.pfn().filter(|page| in_batches(cx) && !cx.st.is_swapcached(*page)) else { return };
+    let behind = cx.st.folio_pages(page).filter(|next| page < *next).count();
+    let last = (vpn.idx() + behind).min(cx.st.pages_per_mm() - 1);
+    for next in vpn.idx() + 1..=last {
+        let pte = cx.st.pte(proc, Vpn::at(next));
+        if pte.target != first.target.behind(next - vpn.idx()) {
+            return;
+        }
+        let dirty = pte.flags & PteFlags::DIRTY;
+        cx.st.slot_mut(proc, Vpn::at(next)).pte.flags = (first.flags - PteFlags::DIRTY) | dirty;
+    }
 }
 
 /// The page can be forgotten: it is clean then, and in no swap cache.

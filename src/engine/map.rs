@@ -44,7 +44,7 @@ pub(super) fn mmap<B: Size, S: Sink>(
     }
     let first = match backing {
         Backing::File(file) => Some(cx.program.cache_start(file)),
-        Backing::Anon | Backing::Special | Backing::Device => None,
+        Backing::Anon | Backing::Special => None,
     };
     let order = match cx.program.mems[area.mem.idx()].kind {
         MemKind::Thp => cx.program.pmd_order,

@@ -29,7 +29,8 @@ pub fn decide_move(refcount: u32, in_caches: u32) -> bool {
 
 /// One step of `migrate`.
 ///
-/// Source: mm/migrate.c `migrate_folio_unmap`, `migrate_folio_move`, `remove_migration_pte`.
+/// Source: mm/migrate.c `migrate_folio_unmap`, `migrate_folio_move`, `remove_migration_pte`; for a device mm/migrate_device.c
+/// `migrate_vma_setup`. Memory of a device that CPUs reach (MEMORY_DEVICE_COHERENT) is other frames, no more.
 pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     match cx.me().at {
         At::Share(place, at) => share::step(cx, place, at),

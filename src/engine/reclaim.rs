@@ -1,6 +1,6 @@
 //! Reclaim: swapping anonymous pages out, dropping lazily freed ones. It tries, and leaves what it may not take.
 
-use super::{Cx, Progress, Ruling, huge, share, split, swap, transient};
+use super::{Cx, Progress, Ruling, huge, lazyfree, share, split, swap, transient};
 use crate::ir::Op;
 use crate::observe::Seen;
 use crate::policy::{Defect, SwapoutPinned};
@@ -108,7 +108,9 @@ fn must_split<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> bool
     let (folio, by_process) = (cx.st.folio(page), matches!(cx.op(), Op::Madvise { .. }));
     let by_pmd = folio.is_large() && 0 < cx.st.large(page).entire_mapcount.get();
     let lazy = folio.flags.contains(FolioFlags::LAZYFREE);
-    folio.is_large() && 0 < cx.st.folio_mapcount(page) && (!by_pmd || lazy || (by_process && !huge::is_whole_here(cx)))
+    let by_ptes = !by_pmd && !(lazy && lazyfree::in_batches(cx));
+    let part = by_process && !huge::is_whole_here(cx);
+    folio.is_large() && 0 < cx.st.folio_mapcount(page) && (by_ptes || (by_pmd && lazy) || part)
 }
 
 /// Asks K22 about a page; recorded where it is pinned.

@@ -4,8 +4,8 @@
 //! Source: mm/rmap.c `try_to_unmap_one`, `try_to_migrate_one`; mm/ksm.c `write_protect_page`; include/linux/rmap.h
 //! `folio_try_share_anon_rmap_pte`, whose comment orders these steps against mm/gup.c.
 
-use super::{Cx, Progress, exclusive, huge, ksm, migrate, reclaim, uffd, uffd_move};
-use crate::ir::Op;
+use super::{Cx, Progress, exclusive, huge, ksm, lazyfree, migrate, reclaim, uffd, uffd_move};
+use crate::ir::{Actor, Op};
 use crate::policy::Defect;
 use crate::state::{At, FolioFlags, Pfn, Pte, PteFlags, ShareAt, Slot, Target, TaskFlags};
 use crate::trace::Sink;
@@ -66,11 +66,21 @@ fn clear_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn)
     let page = seen.target.pfn().expect("cowl bug: a mover clears what maps no page");
     seen.flags.set(PteFlags::EXCLUSIVE, cx.st.folio(page).is_anon() && cx.st.is_exclusive(page));
     cx.me_mut().seen = seen;
+    if loses_dirty(cx) {
+        seen.flags.remove(PteFlags::DIRTY);
+    }
     if seen.flags.contains(PteFlags::DIRTY) && !cx.policy.defects.has(Defect::UnmapForgetsDirty) {
         cx.st.folio_mut(page).flags.insert(FolioFlags::DIRTY);
     }
     let place = proc.idx() * cx.st.pages_per_mm() + vpn.idx();
     cx.goto(At::Share(u16::try_from(place).expect("cowl bug: a page past all address spaces"), ShareAt::Test))
+}
+
+/// A driver that takes pages to its device's memory goes a way of its own.
+///
+/// Source: mm/migrate_device.c `migrate_vma_collect_pmd`.
+fn loses_dirty<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    cx.program.tasks[cx.task.idx()] == Actor::Device && cx.policy.defects.has(Defect::B22)
 }
 
 /// One step with a cleared pte.
@@ -89,8 +99,11 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: u16, at: Shar
             if may || cx.policy.defects.has(Defect::UnmapSkipsPinCheck) {
                 return cx.goto(At::Share(place, ShareAt::ClearBit));
             }
-            let flags = seen.flags - PteFlags::EXCLUSIVE;
-            end(cx, proc, vpn, Pte { flags, ..seen });
+            let restored = Pte { flags: seen.flags - PteFlags::EXCLUSIVE, ..seen };
+            if mover(cx) == Mover::Reclaim {
+                lazyfree::restore_batch(cx, proc, vpn, restored);
+            }
+            end(cx, proc, vpn, restored);
             match mover(cx) {
                 Mover::Reclaim => reclaim::keep(cx),
                 Mover::Migration | Mover::Split => migrate::give_up(cx),

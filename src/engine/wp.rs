@@ -139,6 +139,7 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
         _ if slot.vma.flags.contains(VmaFlags::SHARED) => reuse(cx, kind),
         _ if slot.pte.flags.contains(PteFlags::PMD) => huge::wp(cx, kind),
         Target::Zero if kind == FaultKind::Write && cx.policy.defects.has(Defect::ZeroPageWritable) => reuse(cx, kind),
+        Target::Special(pfn) if counts_as_last(cx, kind, pfn) => reuse(cx, kind),
         Target::Zero | Target::Special(_) => cx.fault_at(Fault::Copying { kind, seen: slot.pte }),
         Target::None | Target::Swap(_) | Target::Migration(_) | Target::Guard => unreachable!("cowl bug: no page is there"),
         Target::Page(pfn) if !cx.st.folio(pfn).is_anon() => {
@@ -202,6 +203,12 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdi
     let ruling = Ruling { rule, knob, value, verdict: said, reason, operands: &operands };
     cx.decided(proc, vpn, Target::Page(pfn), ruling);
     verdict
+}
+
+/// What no policy may ask: does the refcount of a page behind a special entry say that nobody else uses it? It counts no mapping.
+fn counts_as_last<B: Size, S: Sink>(cx: &Cx<'_, B, S>, kind: FaultKind, pfn: Pfn<B::Number>) -> bool {
+    let asks = cx.policy.defects.has(Defect::SpecialTestedByRefcount);
+    asks && kind == FaultKind::Write && cx.st.folio(pfn).ref_count() == 1
 }
 
 /// What the state says of a page.
@@ -325,7 +332,7 @@ pub(super) fn install<B: Size, S: Sink>(
         huge::install_copy(cx, kind, old, new);
         return installed(cx, kind, seen);
     }
-    if let Target::Page(old) = seen.target {
+    if let Target::Page(old) | Target::Special(old) = seen.target {
         cx.copied(proc, vpn, old, new, "wp_page_copy");
     }
     fault::map_new_anon(cx, proc, new);

@@ -6,7 +6,7 @@
 use super::scale::pairs;
 use super::sketch::{Made, Sketch};
 use super::{Limits, Settings, rows};
-use crate::ir::{Actor, Area, Backing, Ending, Instr, MemKind, Op, Program, RefArea, Sharing, Slot, Verb, Who};
+use crate::ir::{Actor, Area, Backing, Ending, FileKind, Instr, MemKind, Op, Program, RefArea, Sharing, Slot, Verb, Who};
 use crate::types::{FileId, MemId, ProcId, RefId, ValueId, WordId};
 
 /// How closely a statement is to be said again.
@@ -130,6 +130,7 @@ fn renamed(sketch: &mut Sketch, renames: &mut Renames, from: &Program, instr: &I
         Who::Kernel => matches!(actor, Actor::Kernel(_)),
         Who::Device => actor == Actor::Device,
         Who::HolderOrDevice => !matches!(actor, Actor::Kernel(_)),
+        Who::KernelOrDevice => !matches!(actor, Actor::Thread { .. }),
     };
     if !may_say {
         return None;
@@ -263,13 +264,14 @@ impl To<'_> {
         let Backing::File(file) = backing else { return Some(backing) };
         let decl = &self.from.files[file.idx()];
         if decl.name.is_empty() {
-            debug_assert!(sharing == Sharing::Shared, "cowl bug: a nameless file is behind shared memory only");
-            return Some(Backing::File(self.sketch.new_file(None, len)?));
+            let fits = sharing == Sharing::Shared || decl.kind == FileKind::Device;
+            debug_assert!(fits, "cowl bug: a nameless file is behind shared memory, or a device's");
+            return Some(Backing::File(self.sketch.new_file(decl.kind, false, len)?));
         }
         let known = self.renames.files[file.idx()];
         Some(Backing::File(match known {
             Some(known) => self.sketch.old_file(known, len)?,
-            None => self.sketch.new_file(Some(decl.memfd), len)?,
+            None => self.sketch.new_file(decl.kind, true, len)?,
         }))
     }
 

@@ -6,7 +6,7 @@
 use super::Dice;
 use super::scale::{SMALL_PMD, SMALL_PMD_ORDER, pairs};
 use super::sketch::{Made, Offers, Sketch};
-use crate::ir::{Actor, Advice, Area, Backing, Ending, MemKind, Op, Prot, Sharing, Speed, UffdMode, Verb};
+use crate::ir::{Actor, Advice, Area, Backing, Ending, MemKind, Op, Prot, Sharing, Speed, UffdMode, Verb, Who};
 use crate::types::{Failure, ProcId};
 
 /// A verb that can be drawn.
@@ -142,7 +142,7 @@ fn takes_words(verb: Verb) -> bool {
 pub(super) fn of_nothing(verb: Verb) -> Option<Ending> {
     match verb {
         Verb::Munmap | Verb::Mremap | Verb::Name => None,
-        _ if matches!(verb.info().who, crate::ir::Who::Kernel) => None,
+        _ if matches!(verb.info().who, Who::Kernel | Who::KernelOrDevice) => None,
         Verb::Write | Verb::Read => Some(Ending::Fails(Failure::SIGSEGV)),
         Verb::Mprotect | Verb::Madvise => Some(Ending::Fails(Failure::ENOMEM)),
         _ => Some(Ending::Fails(Failure::EFAULT)),
@@ -394,7 +394,7 @@ fn uffd_move(sketch: &mut Sketch, dice: &mut dyn Dice) -> Option<Made> {
 /// A statement about two pieces of memory, equally long and not the same.
 fn pair(sketch: &mut Sketch, dice: &mut dyn Dice, verb: Verb, op: impl FnOnce(Area, Area) -> Op) -> Option<Made> {
     let (proc, other) = (sketch.proc(dice)?, sketch.proc(dice)?);
-    let kernel = verb.info().who == crate::ir::Who::Kernel;
+    let kernel = matches!(verb.info().who, Who::Kernel | Who::KernelOrDevice);
     let other = if kernel { other } else { proc };
     let actor = sketch.actor(verb, proc)?;
     let ((a, gone), (b, also_gone)) = (sketch.area(dice, proc, false)?, sketch.area(dice, other, false)?);

@@ -5,8 +5,8 @@ use bitflags::bitflags;
 use super::scale::{SMALL_PMD, SMALL_PMD_ORDER};
 use super::{Dice, Limits};
 use crate::ir::{
-    Actor, Area, Backing, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing, UffdMode, Verb,
-    Who,
+    Actor, Area, Backing, Ending, FileDecl, FileKind, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing,
+    UffdMode, Verb, Who,
 };
 use crate::types::{Event, FileId, MemId, PMD_ORDER, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
 
@@ -407,17 +407,17 @@ impl Sketch {
         if let Some(known) = known.filter(|_| dice.percent(70)) {
             return Some(FileId::at(known));
         }
-        self.new_file(named.then_some(false), len)
+        self.new_file(FileKind::File, named, len)
     }
 
-    /// A file that nobody has named yet: nameless where `memfd` is `None`.
-    pub fn new_file(&mut self, memfd: Option<bool>, len: u16) -> Option<FileId> {
+    /// A file that nobody has named yet, or a nameless one.
+    pub fn new_file(&mut self, kind: FileKind, named: bool, len: u16) -> Option<FileId> {
         if self.limits.cache < self.program.cache_pages() + usize::from(len) {
             return None;
         }
         let file = FileId::at(self.program.files.len());
-        let called = if memfd.is_some() { name("f", file.idx()) } else { String::new() };
-        self.program.files.push(FileDecl { name: called, memfd: memfd.unwrap_or_default(), len_pages: len });
+        let called = if named { name("f", file.idx()) } else { String::new() };
+        self.program.files.push(FileDecl { name: called, kind, len_pages: len });
         Some(file)
     }
 
@@ -535,7 +535,7 @@ impl Sketch {
     pub fn actor(&self, verb: Verb, proc: ProcId) -> Option<Actor> {
         match verb.info().who {
             Who::Process => self.thread(proc),
-            Who::Kernel => self.can_act(Actor::Kernel(1)).then_some(Actor::Kernel(1)),
+            Who::Kernel | Who::KernelOrDevice => self.can_act(Actor::Kernel(1)).then_some(Actor::Kernel(1)),
             Who::Device | Who::HolderOrDevice => self.can_act(Actor::Device).then_some(Actor::Device),
         }
     }

@@ -142,7 +142,7 @@ impl<B: Size, N: Note> Ideal<B, N> {
         self.unmap(slot);
         let file = match backing {
             Backing::File(file) => Some(program.cache_start(file) + usize::from(page)),
-            Backing::Anon | Backing::Special | Backing::Device => None,
+            Backing::Anon | Backing::Special => None,
         };
         let (mapped, page) = match (sharing, file) {
             (Sharing::Private, None) => (Mapped::Private, Page::fresh(program, None)),

@@ -1,7 +1,8 @@
 //! Programs for tests, made by hand: two processes that share a page or two.
 
 use crate::ir::{
-    Actor, Advice, Area, Backing, Ending, FileDecl, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing, Speed,
+    Actor, Advice, Area, Backing, Ending, FileDecl, FileKind, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl,
+    Sharing, Speed,
 };
 use crate::types::{MemId, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
 
@@ -39,7 +40,7 @@ pub fn program(code: &[(TaskId, Op)]) -> Program {
             Actor::Device,
             Actor::Thread { proc: P, thread: 2 },
         ],
-        files: vec![FileDecl { name: "f".to_owned(), memfd: false, len_pages: 1 }],
+        files: vec![FileDecl { name: "f".to_owned(), kind: FileKind::File, len_pages: 1 }],
         mems: vec![Mem { name: "buf".to_owned(), area: at(P, 0), kind: MemKind::Pages }],
         refs: vec![reference("a", 0), reference("b", 1)],
         values: (0..8).map(Value::number).collect(),

@@ -11,6 +11,7 @@ mod scenario;
 pub use op::{Advice, Area, Backing, Op, Prot, RefArea, Sharing, Speed, UffdMode};
 pub use ops::{Gives, OPS, OpInfo, Slot, Verb, Who};
 pub use program::{
-    Actor, Claim, Comparison, Ending, FileDecl, Instr, Mem, MemKind, ObsDecl, Operand, Program, RefDecl, SwapDevice, System,
+    Actor, Claim, Comparison, Ending, FileDecl, FileKind, Instr, Mem, MemKind, ObsDecl, Operand, Program, RefDecl, SwapDevice,
+    System,
 };
 pub use scenario::{Assert, Count, Expect, Fact, Frequency, Kind, Kinds, Outcome, Scenario, Statement};

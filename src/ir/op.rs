@@ -43,12 +43,10 @@ pub struct RefArea {
 pub enum Backing {
     /// Anonymous memory, always private.
     Anon,
-    /// A file of the page cache, from its first page on. Shared anonymous memory has a nameless one of its own.
+    /// A file, from its first page on: of the page cache, or a device's own memory. Shared anonymous memory has a nameless one.
     File(FileId),
-    /// Special ptes: frames whose refcount does not count their mappings.
+    /// Special ptes of frames without a count: VM_PFNMAP.
     Special,
-    /// ZONE_DEVICE pages.
-    Device,
 }
 
 /// `MAP_PRIVATE` or `MAP_SHARED`.

@@ -77,6 +77,8 @@ pub enum Who {
     Device,
     #[strum(serialize = "`kernel`")]
     Kernel,
+    #[strum(serialize = "`kernel`, or `device` for its driver")]
+    KernelOrDevice,
 }
 
 /// A place for an operand. Required ones stand in this order; optional words may stand anywhere behind the verb.
@@ -201,7 +203,7 @@ pub const OPS: &[OpInfo] = &{
     row(V::Pageout, Kernel, &[Any], Nothing, "reclaim tries to swap pages out", "kernel: pageout p.buf"),
     row(V::Swapin, Kernel, &[Any], Nothing, "reads swapped pages in", "kernel: swapin p.buf"),
     row(V::Swapoff, Kernel, &[], Nothing, "swapoff(2)", "kernel: swapoff"),
-    row(V::Migrate, Kernel, &[Any], Nothing, "moves pages to other frames", "kernel: migrate p.buf"),
+    row(V::Migrate, KernelOrDevice, &[Any], Nothing, "moves pages to other frames; of `device`, to its own memory", "kernel: migrate p.buf"),
     row(V::KsmMerge, Kernel, &[Any, Any], Nothing, "ksmd merges equal pages", "kernel: ksm_merge p.a p.b"),
     row(V::KsmUnmerge, Kernel, &[Any], Nothing, "gives merged pages back as pages of their own", "kernel: ksm_unmerge p.a"),
     row(V::SplitPmd, Kernel, &[Any], Nothing, "maps a THP by ptes instead of a PMD", "kernel: split_pmd p.buf"),

@@ -60,12 +60,25 @@ impl Actor {
 /// A file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FileDecl {
-    /// Its name; empty for the one behind a shared anonymous mapping.
+    /// Its name; empty for the one behind a shared anonymous mapping, and for the memory of a device.
     pub name: String,
-    /// `memfd F` rather than `file F`.
-    pub memfd: bool,
+    /// Whose pages it has.
+    pub kind: FileKind,
     /// Pages that some mapping of the program can reach.
     pub len_pages: u16,
+}
+
+/// Whose pages a file has. The text is the word of `mmap`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum FileKind {
+    /// Of a disk; without a name, of shmem.
+    #[default]
+    File,
+    /// Of shmem.
+    Memfd,
+    /// The device's own: ZONE_DEVICE, mapped past the page cache as fsdax does.
+    Device,
 }
 
 /// A name for memory of a process and of all it forks.
@@ -224,14 +237,28 @@ impl Program {
         self.files[..file.idx()].iter().map(|file| usize::from(file.len_pages)).sum()
     }
 
-    /// Whether a place among the pages of all files is one of a file of a disk; `None` is anonymous memory.
+    /// Whether a place among the pages of all files is one of a file of a disk, a device's own memory among them; `None` is
+    /// anonymous memory.
     pub fn is_of_a_disk(&self, place: Option<usize>) -> bool {
-        let mut end = 0;
-        let file = self.files.iter().find(|file| {
+        self.file_at(place).is_some_and(|file| match file.kind {
+            FileKind::File => !file.name.is_empty(),
+            FileKind::Memfd => false,
+            FileKind::Device => true,
+        })
+    }
+
+    /// Whether a place among the pages of all files is one of a device's own memory; `None` is anonymous memory.
+    pub fn is_of_a_device(&self, place: Option<usize>) -> bool {
+        self.file_at(place).is_some_and(|file| file.kind == FileKind::Device)
+    }
+
+    /// The file that has a place among the pages of all files.
+    fn file_at(&self, place: Option<usize>) -> Option<&FileDecl> {
+        let (place, mut end) = (place?, 0);
+        self.files.iter().find(|file| {
             end += usize::from(file.len_pages);
-            place.is_some_and(|place| place < end)
-        });
-        file.is_some_and(|file| !file.name.is_empty() && !file.memfd)
+            place < end
+        })
     }
 
     /// Pages that all references hold together.

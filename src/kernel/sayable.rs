@@ -1,10 +1,16 @@
 //! What can be said to a real kernel at all, whichever it is.
 
-use crate::ir::{Backing, MemKind, Op, Program, Sharing, Speed};
+use crate::ir::{Actor, Backing, FileKind, Instr, MemKind, Op, Program, Sharing, Speed};
 
 /// Whether an operation is realised by the kernel's own test of pins: user space has no other pin that only reads.
 pub fn is_gup_test(op: Op) -> bool {
     matches!(op, Op::Pin { write: false, longterm: true, .. } | Op::Pin { longterm: true, speed: Speed::Slow, .. })
+}
+
+/// Why an instruction cannot be carried out on any kernel; `None` where it can on some.
+pub fn why_not_by(program: &Program, instr: &Instr) -> Option<&'static str> {
+    let migrates = matches!(instr.op, Op::Migrate { .. }) && program.tasks[instr.task.idx()] == Actor::Device;
+    if migrates { Some("memory migrates to a device that has some, and a driver") } else { why_not(program, instr.op) }
 }
 
 /// Why an operation cannot be said to any kernel; `None` where some can.
@@ -32,14 +38,16 @@ fn mapping(program: &Program, kind: MemKind, backing: Backing, sharing: Sharing)
     let named = |file: crate::types::FileId| !program.files[file.idx()].name.is_empty();
     match (kind, backing) {
         (_, Backing::Special) => Some("no file maps special ptes without a driver of its own"),
-        (_, Backing::Device) => Some("ZONE_DEVICE pages need a device that has memory"),
+        (_, Backing::File(file)) if program.files[file.idx()].kind == FileKind::Device => {
+            Some("ZONE_DEVICE pages need a device that has memory")
+        }
         (MemKind::Mthp { .. }, Backing::File(_)) => {
             Some("large folios of files below the size of a PMD come when the kernel likes")
         }
-        (MemKind::Thp, Backing::File(file)) if named(file) && !program.files[file.idx()].memfd => {
+        (MemKind::Thp, Backing::File(file)) if named(file) && program.files[file.idx()].kind != FileKind::Memfd => {
             Some("huge pages of files of a disk come when the kernel likes")
         }
-        (MemKind::Hugetlb { .. }, Backing::File(file)) if named(file) && !program.files[file.idx()].memfd => {
+        (MemKind::Hugetlb { .. }, Backing::File(file)) if named(file) && program.files[file.idx()].kind != FileKind::Memfd => {
             Some("hugetlb memory is of no file but a memfd's")
         }
         (MemKind::Thp | MemKind::Hugetlb { .. } | MemKind::Pages, Backing::File(_)) => None,

@@ -3,13 +3,14 @@
 use std::str::FromStr;
 
 use super::env::Name;
-use super::error::{NameError, Place};
+use super::error::{NameError, Place, StatementError};
 use super::limits::{FILE_PAGES_MAX, FILES_MAX, HELD_MAX, PAGES_MAX, PMD_ORDER, REFERENCES_MAX};
 use super::resolve::Given;
 use super::scene::{Ctx, Scene};
 use super::world::{MemName, Named, Page, Ref, Taken};
 use crate::ir::{
-    Advice, Area, Backing, Ending, FileDecl, Mem, MemKind, Op, Prot, RefArea, RefDecl, Sharing, Slot, Speed, UffdMode, Verb,
+    Advice, Area, Backing, Ending, FileDecl, FileKind, Mem, MemKind, Op, Prot, RefArea, RefDecl, Sharing, Slot, Speed,
+    UffdMode, Verb,
 };
 use crate::syntax::ast::Address;
 use crate::types::{FileId, MemId, ProcId, RefId, ValueId, Vpn};
@@ -127,13 +128,16 @@ impl<'a> Scene<'_, 'a> {
         let mem = self.new_mem(cx, name, area, kind)?;
         let area = Area { mem, ..area };
         let backing = match (word, file) {
-            (Some(memfd), Some(file)) => Backing::File(self.file(file, memfd == "memfd", area.len, cx)?),
-            (Some("special"), _) => Backing::Special,
-            (Some("device"), _) => Backing::Device,
-            _ if sharing == Sharing::Shared => {
-                let decl = FileDecl { name: String::new(), memfd: false, len_pages: area.len };
-                Backing::File(self.new_file(decl, at)?)
+            (Some(word), Some(file)) => {
+                let kind = if word == "memfd" { FileKind::Memfd } else { FileKind::File };
+                Backing::File(self.file(file, kind, area.len, cx)?)
             }
+            (Some(word @ ("special" | "device")), _) if kind != MemKind::Pages => {
+                return self.errors.report(at, StatementError::DriversPagesAreSmall { word: word.to_owned(), at: at.label() });
+            }
+            (Some("special"), _) => Backing::Special,
+            (Some("device"), _) => Backing::File(self.nameless(FileKind::Device, area.len, at)?),
+            _ if sharing == Sharing::Shared => Backing::File(self.nameless(FileKind::File, area.len, at)?),
             _ => Backing::Anon,
         };
         Some(Op::Mmap { area, backing, sharing, prot })
@@ -170,15 +174,18 @@ impl<'a> Scene<'_, 'a> {
         Some(mem)
     }
 
-    fn file(&mut self, name: Name<'a>, memfd: bool, len_pages: u16, cx: Ctx<'_, 'a>) -> Option<FileId> {
+    fn nameless(&mut self, kind: FileKind, len_pages: u16, at: Place) -> Option<FileId> {
+        self.new_file(FileDecl { name: String::new(), kind, len_pages }, at)
+    }
+
+    fn file(&mut self, name: Name<'a>, kind: FileKind, len_pages: u16, cx: Ctx<'_, 'a>) -> Option<FileId> {
         let Some((Named::File(file), first)) = self.world.names.get(name.text).copied() else {
-            let file = self.new_file(FileDecl { name: name.text.to_owned(), memfd, len_pages }, cx.at)?;
+            let file = self.new_file(FileDecl { name: name.text.to_owned(), kind, len_pages }, cx.at)?;
             return self.give(name, Named::File(file)).map(|()| file);
         };
         let decl = &mut self.program.files[file.idx()];
-        if decl.memfd != memfd {
-            let says = |memfd| if memfd { "memfd" } else { "file" };
-            let (first_is, again_is) = (says(decl.memfd), says(memfd));
+        if decl.kind != kind {
+            let (first_is, again_is) = (decl.kind.into(), kind.into());
             let (text, at, first) = (name.text.to_owned(), name.at, first.beside(name.at));
             let error = NameError::FileOrMemfd { name: text, first_is, again_is, first, again: at.label() };
             return self.errors.report(at, error);

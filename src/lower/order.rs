@@ -53,7 +53,7 @@ impl<'a> Scene<'_, 'a> {
             |failure| format!("move the line above the `munmap`, or announce what happens: end it with `fails {failure}`");
         let help = match (cx.info.who, cx.info.verb) {
             (_, Verb::Munmap | Verb::Name) => "drop this line: nothing is left there".to_owned(),
-            (Who::Kernel, _) => "move the line above the `munmap`".to_owned(),
+            (Who::Kernel | Who::KernelOrDevice, _) => "move the line above the `munmap`".to_owned(),
             (_, Verb::Write | Verb::Read) => announce("SIGSEGV"),
             (_, Verb::Mprotect | Verb::Madvise) => announce("ENOMEM"),
             _ => announce("EFAULT"),

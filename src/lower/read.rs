@@ -123,13 +123,14 @@ fn speaker(action: &Action, env: &Env, info: &OpInfo, verb_at: Place, errors: &m
         Who::HolderOrDevice => speaker != Speaker::Kernel,
         Who::Device => speaker == Speaker::Device,
         Who::Kernel => speaker == Speaker::Kernel,
+        Who::KernelOrDevice => speaker != Speaker::Process,
     };
     if may {
         return Some(());
     }
     let verb = info.verb.keyword();
     let help = match info.who {
-        Who::Kernel => format!("write `kernel` before the colon, as in: {}", info.example),
+        Who::Kernel | Who::KernelOrDevice => format!("write `kernel` before the colon, as in: {}", info.example),
         Who::Device => format!("write `device` before the colon, as in: {}", info.example),
         Who::Process | Who::HolderOrDevice => format!("let a process say it, as in: {}", info.example),
     };

@@ -43,10 +43,7 @@ fn mapping(kind: MemKind, backing: Backing) -> Option<&'static str> {
     match (kind, backing) {
         (MemKind::Thp | MemKind::Mthp { .. }, Backing::Anon) => None,
         (MemKind::Thp | MemKind::Mthp { .. }, _) => Some("a large folio that is not anonymous"),
-        (MemKind::Hugetlb { .. }, Backing::Special | Backing::Device) => Some("hugetlb memory of a device"),
-        (MemKind::Hugetlb { .. }, Backing::Anon | Backing::File(_)) => None,
-        (MemKind::Pages, Backing::Device) => Some("ZONE_DEVICE memory"),
-        (MemKind::Pages, Backing::File(_) | Backing::Anon | Backing::Special) => None,
+        (MemKind::Hugetlb { .. } | MemKind::Pages, Backing::File(_) | Backing::Anon | Backing::Special) => None,
     }
 }
 

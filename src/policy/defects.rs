@@ -25,13 +25,13 @@ set! {
         /// Collapse does not make lockless pinning look again. Fixed by 70cbc3cc78a9, 6.1 and stable. Home: `engine::gup::recheck`.
         #[strum(serialize = "B21")]
         B21,
-        /// Migration to a device loses the dirty bit of the pte. Fixed by fd35ca3d12cc, 6.0. Home: not built yet.
+        /// Migration to a device loses the dirty bit of the pte. Fixed by fd35ca3d12cc, 6.0. Home: `engine::share::clear_locked`.
         #[strum(serialize = "B22")]
         B22,
         /// Splitting a PMD and migrating lose the dirty bit. Fixed by 0ccf7f168e17 and 2e3468778dbe, 6.1. Home: `engine::migrate::lost_flags`.
         #[strum(serialize = "B22b")]
         B22b,
-        /// Reclaim of lazily freed pages restores a batch of ptes all writable (CVE-2026-31398). From 6.15, fixed in 7.0. Home: not built yet.
+        /// Reclaim of lazily freed pages restores a batch of ptes all writable (CVE-2026-31398). From 6.15, fixed in 7.0. Home: `engine::lazyfree::in_batches`.
         #[strum(serialize = "B30")]
         B30,
         /// UFFDIO_MOVE against the swapcache leaves a wrong reverse mapping. From 6.8, fixed by 0ea148a79918, 6.16. Home: `engine::uffd_move::move_entry`.
@@ -92,6 +92,8 @@ set! {
         ForceTakesAnyPage,
         /// A write fault maps the zero page writable.
         ZeroPageWritable,
+        /// A write fault keeps a device's page whose refcount is one, though that counts no mapping.
+        SpecialTestedByRefcount,
         /// Fork shares pages that MADV_WIPEONFORK wants wiped.
         ForkIgnoresWipe,
         /// Fork gives a page a second mapping and no second reference.

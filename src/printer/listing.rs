@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::statement;
-use crate::ir::{Op, Operand, Program};
+use crate::ir::{FileKind, Op, Operand, Program};
 use crate::types::{TaskId, Vpn};
 
 /// The program as it is run: its tables, then one instruction a line with the pages it acts on.
@@ -69,8 +69,13 @@ fn tables(program: &Program, out: &mut String) -> std::fmt::Result {
         writeln!(out, "memory {id} {owner}.{} {}..{} {:?}", mem.name, start, start + mem.area.len, mem.kind)?;
     }
     for (id, file) in program.files.iter().enumerate() {
+        let kind = match file.kind {
+            FileKind::File => "",
+            FileKind::Memfd => " memfd",
+            FileKind::Device => " device",
+        };
         let name = if file.name.is_empty() { "(nameless)" } else { &file.name };
-        writeln!(out, "file {id} {name} {} pages{}", file.len_pages, if file.memfd { " memfd" } else { "" })?;
+        writeln!(out, "file {id} {name} {} pages{}", file.len_pages, kind)?;
     }
     for (id, held) in program.refs.iter().enumerate() {
         writeln!(out, "reference {id} {} {}..{}", held.name, held.first, held.first + held.len)?;

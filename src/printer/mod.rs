@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 pub use listing::listing;
 
 use crate::ir::{
-    Area, Assert, Backing, Ending, Expect, Frequency, Instr, MemKind, Op, Operand, Outcome, Program, Prot, RefArea, Scenario,
-    Sharing, Speed, Statement, SwapDevice, Verb,
+    Area, Assert, Backing, Ending, Expect, FileKind, Frequency, Instr, MemKind, Op, Operand, Outcome, Program, Prot, RefArea,
+    Scenario, Sharing, Speed, Statement, SwapDevice, Verb,
 };
 use crate::types::{FileId, MemId, Pc, ProcId, RefId, ValueId, WordId};
 
@@ -311,7 +311,6 @@ fn mapping(program: &Program, area: Area, backing: Backing, sharing: Sharing, pr
         Backing::Anon => {}
         Backing::File(FileId(_)) => text.push_str(&file(program, backing)),
         Backing::Special => text.push_str(" special"),
-        Backing::Device => text.push_str(" device"),
     }
     if prot != Prot::Rw {
         let _ = write!(text, " {prot}");
@@ -319,12 +318,16 @@ fn mapping(program: &Program, area: Area, backing: Backing, sharing: Sharing, pr
     text
 }
 
-/// ` file F`; nothing for the nameless file of shared anonymous memory.
+/// ` file F`, ` device`; nothing for the nameless file of shared anonymous memory.
 fn file(program: &Program, backing: Backing) -> String {
     let Backing::File(file) = backing else { return String::new() };
     let decl = &program.files[file.idx()];
-    let word = if decl.memfd { "memfd" } else { "file" };
-    if decl.name.is_empty() { String::new() } else { format!(" {word} {}", decl.name) }
+    let word: &str = decl.kind.into();
+    match (decl.kind, decl.name.is_empty()) {
+        (FileKind::Device, _) => format!(" {word}"),
+        (FileKind::File | FileKind::Memfd, true) => String::new(),
+        (FileKind::File | FileKind::Memfd, false) => format!(" {word} {}", decl.name),
+    }
 }
 
 /// The size that `len` pages were asked for by.

@@ -211,14 +211,14 @@ fn mm(mm: &Mm) -> u64 {
 mod tests {
     use super::super::{FolioFlags, PteFlags, VmaFlags};
     use super::*;
-    use crate::ir::{Actor, FileDecl, Program, RefDecl};
+    use crate::ir::{Actor, FileDecl, FileKind, Program, RefDecl};
     use crate::types::{ProcId, Small, TaskId, Value, ValueId, Vpn};
 
     fn program() -> Program {
         Program {
             procs: vec!["p".to_owned(), "c".to_owned()],
             tasks: vec![Actor::Thread { proc: ProcId(0), thread: 1 }],
-            files: vec![FileDecl { name: String::new(), memfd: false, len_pages: 1 }],
+            files: vec![FileDecl { name: String::new(), kind: FileKind::File, len_pages: 1 }],
             refs: vec![RefDecl { name: "r".to_owned(), len: 1, first: 0 }],
             values: vec![Value::number(0), Value::number(1)],
             words: vec![0],

@@ -106,7 +106,7 @@ scenario every-verb {
 #[test]
 fn every_verb_survives_printing() {
     let lowered = read(EVERY_VERB);
-    let scenario = &lowered.unmodelled[0];
+    let scenario = lowered.scenarios_or_unmodelled()[0];
     let said: Vec<Verb> = scenario.program.code.iter().map(|instr| printer::verb(instr.op)).collect();
     let missing: Vec<_> = Verb::VARIANTS.iter().filter(|verb| !said.contains(verb)).collect();
     assert!(missing.is_empty(), "the scenario above must say {missing:?} too");

@@ -13,6 +13,7 @@ pub enum Failure {
     EEXIST,
     ENOENT,
     EPERM,
+    EOPNOTSUPP,
     SIGSEGV,
     SIGBUS,
 }

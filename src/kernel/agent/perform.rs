@@ -97,7 +97,7 @@ impl Act<'_> {
         // The file of shared anonymous memory has no name and is the kernel's.
         let file = match backing {
             Backing::File(file) => self.process.inherited.files[file.idx()].as_ref(),
-            Backing::Anon | Backing::Special | Backing::Device => None,
+            Backing::Anon | Backing::Special => None,
         };
         let at = plan.stretch(area);
         let kind =

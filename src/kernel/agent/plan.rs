@@ -2,7 +2,7 @@
 
 use super::stretch::{ARENA, PAGE, Stretch};
 use crate::ir::{Actor, Area, MemKind, Op, Program};
-use crate::kernel::sayable::{is_gup_test, why_not};
+use crate::kernel::sayable::{is_gup_test, why_not_by};
 use crate::lower::lower;
 use crate::syntax::parse;
 use crate::types::{ProcId, Vpn};
@@ -141,7 +141,7 @@ impl Plan {
         if 1 < longterm {
             return Some("the kernel's gup_test holds one pin at a time".to_owned());
         }
-        program.code.iter().find_map(|instr| why_not(program, instr.op)).map(str::to_owned)
+        program.code.iter().find_map(|instr| why_not_by(program, instr)).map(str::to_owned)
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) fn of_errno(number: i32) -> Option<Failure> {
         libc::EEXIST => Failure::EEXIST,
         libc::ENOENT => Failure::ENOENT,
         libc::EPERM => Failure::EPERM,
+        libc::EOPNOTSUPP => Failure::EOPNOTSUPP,
         _ => return None,
     })
 }

@@ -150,6 +150,13 @@ pub enum StatementError {
         #[label("{limit}")]
         at: SourceSpan,
     },
+    #[error("`{word}` memory has small pages only")]
+    #[diagnostic(code(cowl::lower::drivers_pages_are_small), help("write `N pages {word}`"))]
+    DriversPagesAreSmall {
+        word: String,
+        #[label("a driver maps it page by page")]
+        at: SourceSpan,
+    },
     #[error("the device has no threads")]
     #[diagnostic(code(cowl::lower::thread_of_device), help("write `device` alone"))]
     ThreadOfDevice {

@@ -22,7 +22,7 @@ use super::sys;
 use super::system;
 use super::waiter::{Came, Waiter, until_gone};
 use super::worker::{Failed, Inherited, MESSAGE_MAX, Order, Process, Reply, of_errno, serve};
-use crate::ir::{Advice, Area, Backing, Ending, FileDecl, Op, Program};
+use crate::ir::{Advice, Area, Backing, Ending, FileDecl, FileKind, Op, Program};
 use crate::kernel::wire::{Ended, Job, Line, Ran, Stop, Times};
 use crate::types::{Pc, ProcId, RefId, TaskId, Vpn};
 
@@ -145,10 +145,10 @@ fn files(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, String> {
             _ => None,
         };
         let huge = program.code.iter().find_map(|instr| maps(instr.op));
-        let file = match (decl.memfd, huge) {
-            (false, _) => Ok(super::nameless_file(OFlags::empty())?),
-            (true, None) => memfd_create("cowl", MemfdFlags::CLOEXEC),
-            (true, Some(log2)) => {
+        let file = match (decl.kind, huge) {
+            (FileKind::File | FileKind::Device, _) => Ok(super::nameless_file(OFlags::empty())?),
+            (FileKind::Memfd, None) => memfd_create("cowl", MemfdFlags::CLOEXEC),
+            (FileKind::Memfd, Some(log2)) => {
                 let size = MemfdFlags::from_bits_retain(log2 << libc::MFD_HUGE_SHIFT);
                 memfd_create("cowl", MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB | size)
             }
