@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::check::promise::contradictions;
 use crate::check::report::{PolicyResult, Run, ScenarioReport, Verdict};
 use crate::check::verdict::expected;
-use crate::check::{Under, judge};
+use crate::check::{Story, Under, judge};
 use crate::diag::{Finding, Place, Severity, Source};
 use crate::explore;
 use crate::ir::Scenario;
@@ -70,8 +70,8 @@ pub struct Options<'a> {
     pub policies: &'a [String],
     /// One scenario; all where `None`.
     pub scenario: Option<&'a str>,
-    /// With the story of each run.
-    pub steps: bool,
+    /// How much of the story of each run is told.
+    pub story: Story,
     /// Defects that the policies are to be without: those of which a kernel's point release is rid.
     pub fixed: &'a [Defect],
     /// With the decisions that kept others from going wrong.
@@ -280,7 +280,7 @@ fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: 
     let first_at_least = |(place, _): &(usize, &usize)| *place == 0 || !options.stopped();
     let results = asked.iter().enumerate().take_while(first_at_least).map(|(_, index)| {
         let (name, policy) = &all[*index];
-        let mut run = judge(&scenario, Under { policy, index: *index }, options.steps);
+        let mut run = judge(&scenario, Under { policy, index: *index }, options.story);
         if run.one_schedule && !matches!(run.verdict, Verdict::Skip(_)) {
             run.race = Some(explore::race(&scenario.program, policy));
         }
@@ -302,7 +302,8 @@ fn contrasts(judged: &mut Judged, all: &[(&str, Policy)], asked: &[usize]) {
     if CONTRAST_PAGES_MAX < judged.scenario.program.pages {
         return;
     }
-    let told = |place: usize| judge(&judged.scenario, Under { policy: &all[asked[place]].1, index: asked[place] }, true);
+    let told =
+        |place: usize| judge(&judged.scenario, Under { policy: &all[asked[place]].1, index: asked[place] }, Story::Decisions);
     let first = |wanted: fn(&Run) -> bool| judged.report.results.iter().position(|result| wanted(&result.run)).map(told);
     let went_wrong = |run: &Run| !run.violations.is_empty();
     let (Some(wrong), Some(well)) = (first(names_decision).or_else(|| first(went_wrong)), first(went_well)) else { return };

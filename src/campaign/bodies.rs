@@ -141,7 +141,9 @@ pub fn eras(data: &[u8]) {
     let runs: Vec<_> = policy::builtin()
         .iter()
         .enumerate()
-        .map(|(index, named)| crate::check::judge(&scenario, crate::check::Under { policy: &named.policy, index }, true))
+        .map(|(index, named)| {
+            crate::check::judge(&scenario, crate::check::Under { policy: &named.policy, index }, crate::check::Story::Decisions)
+        })
         .collect();
     for (at, pair) in runs.windows(2).enumerate() {
         let [one, other] = pair else { continue };
@@ -189,7 +191,7 @@ pub fn export(data: &[u8]) {
     }
     let text = text(&program);
     let policies = ["linux-5.7".to_owned(), policy::LATEST_NAME.to_owned()];
-    let options = Options { policies: &policies, steps: true, ..Options::default() };
+    let options = Options { policies: &policies, story: crate::check::Story::Whole, ..Options::default() };
     let source = Source::new("drawn.cow".to_owned(), text.clone());
     let files = [analysis::run(source, &mut |_, _| Err("no files here".to_owned()), &options)];
     let object = serde_json::from_str::<serde_json::Value>(&json::text(&files, true));

@@ -2,7 +2,7 @@
 
 use super::exec::{self, Look};
 use crate::check::report::{Reading, Run, Verdict, Violation};
-use crate::check::{Under, judge};
+use crate::check::{Story, Under, judge};
 use crate::generate::{self, Manner};
 use crate::ir::{Actor, Ending, Instr, Op, Outcome, Program, Scenario, Verb};
 use crate::lower::is_modelled;
@@ -89,7 +89,7 @@ pub struct Finding {
 pub fn examine(program: &Program, policy: &Policy) -> Option<Finding> {
     let program = announced(program, policy);
     let scenario = scenario(program);
-    let run = judge(&scenario, Under { policy, index: 0 }, false);
+    let run = judge(&scenario, Under { policy, index: 0 }, Story::Untold);
     let violation = first(&run)?.clone();
     let signature = signature(&scenario.program, &run, &violation);
     Some(Finding { signature, scenario, violation })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::{announced, scenario};
 use super::hunt::Shard;
 use crate::check::report::Verdict;
-use crate::check::{Under, judge};
+use crate::check::{Story, Under, judge};
 use crate::generate::{self, Manner, Seeded, Settings};
 use crate::ir::{Advice, Area, Ending, Instr, Op, Program, Scenario, Verb};
 use crate::kernel::sayable::{is_gup_test, needs_leave, why_not};
@@ -173,7 +173,7 @@ impl Hunt {
         if uffd_over_a_hole(&scenario.program) {
             return Ok(Came::Skipped(HOLES.to_owned()));
         }
-        let engine = judge(scenario, Under { policy: &self.plan.policy, index: 0 }, true);
+        let engine = judge(scenario, Under { policy: &self.plan.policy, index: 0 }, Story::Whole);
         if let Verdict::Skip(why) = engine.verdict {
             return Ok(Came::Skipped(format!("the engine: {why}")));
         }

@@ -6,7 +6,7 @@ use super::crash::Crash;
 use super::finding::Finding;
 use super::hunt::{Catch, Plan};
 use crate::check::report::Verdict;
-use crate::check::{Under, judge};
+use crate::check::{Story, Under, judge};
 use crate::generate::scale::grown;
 use crate::ir::{Frequency, Outcome, Scenario};
 use crate::policy;
@@ -59,7 +59,9 @@ pub fn finding(found: &Finding, under: &str) -> String {
 fn expectations(scenario: &Scenario) -> Vec<crate::ir::Expect> {
     let mut groups: Vec<(Outcome, Vec<usize>)> = Vec::new();
     for (index, named) in policy::builtin().iter().enumerate() {
-        let Verdict::Came(outcome) = judge(scenario, Under { policy: &named.policy, index }, false).verdict else { continue };
+        let Verdict::Came(outcome) = judge(scenario, Under { policy: &named.policy, index }, Story::Untold).verdict else {
+            continue;
+        };
         match groups.iter_mut().find(|(other, _)| *other == outcome) {
             Some((_, on)) => on.push(index),
             None => groups.push((outcome, vec![index])),

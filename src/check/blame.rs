@@ -106,9 +106,7 @@ pub(super) fn last_decision(events: &[Event], pc: Pc) -> Option<(Pc, &Decision)>
 /// The last decision about a page of an instruction's range: what stopped nothing was decided before it came.
 pub(super) fn last_decision_about(events: &[Event], area: Area) -> Option<(Pc, &Decision)> {
     events.iter().rev().find_map(|event| match &event.what {
-        What::Decision(decision) if decision.proc == area.proc && area.pages().any(|vpn| vpn == decision.vpn) => {
-            Some((event.pc, decision))
-        }
+        What::Decision(decision) if decision.proc == area.proc && area.has(decision.vpn) => Some((event.pc, decision)),
         _ => None,
     })
 }

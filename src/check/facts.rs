@@ -21,7 +21,7 @@ pub fn table<B: Size>(
 /// `p.buf[0]`, by the first name that the page was given.
 pub fn name(program: &Program, proc: ProcId, vpn: Vpn) -> String {
     let proc_name = &program.procs[proc.idx()];
-    match program.mems.iter().find(|mem| mem.area.pages().any(|page| page == vpn)) {
+    match program.mems.iter().find(|mem| mem.area.has(vpn)) {
         Some(mem) => format!("{proc_name}.{}[{}]", mem.name, vpn.0 - mem.area.start.0),
         None => format!("{proc_name}.{}", vpn.0),
     }

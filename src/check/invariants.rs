@@ -170,6 +170,8 @@ struct Count {
     entire: u16,
     /// Pins whose taking is over: what a fast walk holds before its last test may still be given back.
     kept_pins: u16,
+    /// What is in the frame will be written to its swap slot: a pte says so, or somebody holds it and will.
+    kept_dirty: bool,
 }
 
 /// What page tables, references and tasks add up to.
@@ -248,7 +250,7 @@ impl Books {
         }
         self.frames(st, counts.as_ref())
             .or_else(|| self.slots(st, counts.as_ref()))
-            .or_else(|| super::swap::broken(st, named.as_ref()))
+            .or_else(|| super::swap::broken(st, named.as_ref(), |pfn| counts.as_ref()[pfn.idx()].kept_dirty))
             .or_else(|| if migrating && self.has_bit { super::swap::migration(st) } else { None })
             .or_else(|| self.forced_write(st, counts.as_ref()))
             .or_else(|| if self.has_large { super::large::owners(st) } else { None })
@@ -275,6 +277,9 @@ impl Books {
             if engine::is_misfiled(slot.pte) {
                 sums.astray = Some((9, proc, vpn));
             }
+            if let (Target::Page(pfn), true) = (slot.pte.target, slot.pte.flags.contains(PteFlags::DIRTY)) {
+                sums.frames[pfn.idx()].kept_dirty = true;
+            }
             match slot.pte.target {
                 Target::Page(pfn) if slot.pte.flags.contains(PteFlags::PMD) => {
                     if st.head(pfn) == pfn {
@@ -297,7 +302,9 @@ impl Books {
             sums.add(st, *target, 1 - pinned, pinned, 0);
             let taker = st.task(*task);
             let taking = taker.pc == *pc && !matches!(taker.at, At::Idle);
-            sums.frames[pfn.idx()].kept_pins += if taking { 0 } else { pinned };
+            let frame = &mut sums.frames[pfn.idx()];
+            frame.kept_pins += if taking { 0 } else { pinned };
+            frame.kept_dirty = true;
         }
         st.tasks().iter().filter(|task| !matches!(task.at, At::Idle)).for_each(|task| self.in_hand(st, task, sums));
     }

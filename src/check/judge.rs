@@ -18,8 +18,9 @@ use crate::state::State;
 use crate::trace::{Event, Trace, What};
 use crate::types::{Large, Pc};
 
-/// Pages of all address spaces up to which the books are gone through after every step, in a race or not.
-const AUDITED_PAGES_MAX: usize = 256;
+/// Pages of all address spaces up to which the books are gone through after every step. Those of a larger world are after every
+/// step of a race, at the end of a line, and else as often as leaves a step's share of it small.
+const AUDITED_PAGES_MAX: usize = 32;
 
 /// A policy and its place among those that lowering was given.
 #[derive(Clone, Copy)]
@@ -28,15 +29,35 @@ pub struct Under<'a> {
     pub index: usize,
 }
 
-/// Runs a scenario under a policy. `traced` records the story step by step.
+/// How much of its story a run tells in [`Run::steps`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Story {
+    #[default]
+    Untold,
+    /// What was decided, line by line.
+    Decisions,
+    /// As [`Story::Decisions`], and the facts that the last line left.
+    End,
+    /// What was decided and the facts, line by line.
+    Whole,
+}
+
+impl Story {
+    /// The whole story or none.
+    pub fn whole_if(wanted: bool) -> Self {
+        if wanted { Story::Whole } else { Story::Untold }
+    }
+}
+
+/// Runs a scenario under a policy, and tells as much of the story as is wanted.
 ///
 /// Races run one deterministic schedule ([`crate::run::drive`]), and the run says so.
 ///
 /// # Panics
 /// Only with `cowl bug:`; the scenario must have come from lowering, which bounds it to [`Large`].
-pub fn judge(scenario: &Scenario, under: Under<'_>, traced: bool) -> Run {
+pub fn judge(scenario: &Scenario, under: Under<'_>, story: Story) -> Run {
     let program = &scenario.program;
-    let mut judge = Judge::new(scenario, under, traced);
+    let mut judge = Judge::new(scenario, under, story);
     if let Some(feature) = lacks(program, under.policy) {
         judge.run.verdict = Verdict::Skip(format!("this policy lacks {feature}"));
         return judge.run;
@@ -45,6 +66,11 @@ pub fn judge(scenario: &Scenario, under: Under<'_>, traced: bool) -> Run {
     drive(&mut world, &mut judge);
     if judge.run.verdict == Verdict::Came(Outcome::Ok) && !judge.cut_short {
         judge.asserts(&world, Pc::at(program.code.len()));
+    }
+    if story == Story::End
+        && let Some(last) = judge.run.steps.last_mut()
+    {
+        last.facts = facts::table(program, &world.st, |pfn| judge.frames.letter(pfn));
     }
     judge.finish()
 }
@@ -62,7 +88,7 @@ pub fn lacks(program: &Program, policy: &Policy) -> Option<String> {
 struct Judge<'a> {
     scenario: &'a Scenario,
     under: Under<'a>,
-    traced: bool,
+    story: Story,
     beside: Beside<'a>,
     frames: Frames,
     /// Events renamed so far; those of the current line start at `line_start`.
@@ -74,6 +100,8 @@ struct Judge<'a> {
     /// Lines that userfaultfd stopped as announced.
     slept: Vec<Pc>,
     books: Books,
+    /// Steps since the books were gone through.
+    unaudited: usize,
     /// The state when the present line started.
     before: Option<State<Large>>,
     /// Rules found broken; each is told once.
@@ -83,12 +111,12 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(scenario: &'a Scenario, under: Under<'a>, traced: bool) -> Self {
+    fn new(scenario: &'a Scenario, under: Under<'a>, story: Story) -> Self {
         let program = &scenario.program;
         Self {
             scenario,
             under,
-            traced,
+            story,
             beside: Beside::new(program),
             frames: Frames::default(),
             renamed: 0,
@@ -98,6 +126,7 @@ impl<'a> Judge<'a> {
             next_assert: 0,
             slept: Vec::new(),
             books: Books::new(program, under.policy),
+            unaudited: 0,
             before: None,
             told: Vec::new(),
             cut_short: false,
@@ -161,7 +190,7 @@ impl<'a> Judge<'a> {
                 _ => {}
             }
         }
-        if self.traced {
+        if self.story != Story::Untold {
             let line = &self.events[self.line_start..];
             let decisions = line.iter().filter_map(|event| match &event.what {
                 What::Decision(decision) => Some(decision.clone()),
@@ -172,7 +201,10 @@ impl<'a> Judge<'a> {
                 ended,
                 faults: line.iter().filter(|event| matches!(event.what, What::Fault { .. })).count() as u32,
                 decisions: decisions.collect(),
-                facts: facts::table(self.program(), &world.st, |pfn| self.frames.letter(pfn)),
+                facts: match self.story {
+                    Story::Whole => facts::table(self.program(), &world.st, |pfn| self.frames.letter(pfn)),
+                    Story::Untold | Story::Decisions | Story::End => Vec::new(),
+                },
             };
             self.run.steps.push(step);
         }
@@ -189,10 +221,14 @@ impl<'a> Judge<'a> {
         self.violation(Violation { outcome, invariant, pc, decision, message });
     }
 
-    /// Holds the state against the rules, unless somebody is in the middle of a page-table lock section.
+    /// Holds the state against the rules, unless that was done or somebody is in the middle of a page-table lock section.
     fn audit(&mut self, world: &World<'_, Large, Trace>, pc: Pc) {
         let section = world.st.mms().iter().any(|mm| mm.ptl.is_some());
-        if !section && let Some(broken) = self.books.broken(&world.st) {
+        if section || self.unaudited == 0 {
+            return;
+        }
+        self.unaudited = 0;
+        if let Some(broken) = self.books.broken(&world.st) {
             self.breach(world, pc, broken);
         }
     }
@@ -262,10 +298,11 @@ impl Watch<Large, Trace> for Judge<'_> {
             self.events.push(event);
         }
         self.renamed = world.sink.events.len();
-        // Outside a race nobody gets in between two steps, so of large worlds it is enough to judge what is seen and what is left.
+        // Outside a race nobody gets in between two steps, so what is seen and what is left is all that must be judged.
         let program = self.program();
         let pages = program.procs.len() * usize::from(program.pages);
-        if program.code[pc.idx()].race.is_some() || pages <= AUDITED_PAGES_MAX {
+        self.unaudited += 1;
+        if program.code[pc.idx()].race.is_some() || pages <= AUDITED_PAGES_MAX.max(self.unaudited) {
             self.audit(world, pc);
         }
     }

@@ -18,4 +18,4 @@ mod large;
 mod reading;
 
 pub use frames::{letter, letter_number};
-pub use judge::{Under, judge, lacks};
+pub use judge::{Story, Under, judge, lacks};

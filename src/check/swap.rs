@@ -14,8 +14,8 @@ pub(super) struct Named {
 }
 
 /// The first rule about swap that does not hold, if any.
-pub(super) fn broken<B: Size>(st: &State<B>, named: &[Named]) -> Option<Broken> {
-    (0..st.swap().len()).find_map(|slot| counted(st, slot, named[slot]).or_else(|| clean(st, slot)))
+pub(super) fn broken<B: Size>(st: &State<B>, named: &[Named], kept_dirty: impl Fn(Pfn<B::Number>) -> bool) -> Option<Broken> {
+    (0..st.swap().len()).find_map(|slot| counted(st, slot, named[slot]).or_else(|| clean(st, slot, &kept_dirty)))
 }
 
 /// I22: what is migrated as one process's own stays so until it is there again.
@@ -45,20 +45,19 @@ fn counted<B: Size>(st: &State<B>, slot: usize, named: Named) -> Option<Broken> 
 }
 
 /// I23: what the page in the swap cache has and the slot has not will be written out.
-fn clean<B: Size>(st: &State<B>, slot: usize) -> Option<Broken> {
+fn clean<B: Size>(st: &State<B>, slot: usize, kept_dirty: impl Fn(Pfn<B::Number>) -> bool) -> Option<Broken> {
     let entry = &st.swap()[slot];
     let page = entry.cached.pfn()?;
     let same = st.page(page).words == entry.words;
-    let safe = st.folio(page).flags.intersects(FolioFlags::DIRTY | FolioFlags::WRITEBACK) || is_held(st, page);
-    let dirty = || st.slots().any(|(_, _, at)| at.pte.target == Target::Page(page) && at.pte.flags.contains(PteFlags::DIRTY));
-    if same || safe || dirty() { None } else { Broken::of(23, page.idx()) }
+    let safe = st.folio(page).flags.intersects(FolioFlags::DIRTY | FolioFlags::WRITEBACK) || kept_dirty(page);
+    if same || safe || is_in_hand(st, page) { None } else { Broken::of(23, page.idx()) }
 }
 
 /// Somebody who may store to the page has it in hand, and is to say so when he lets go.
-fn is_held<B: Size>(st: &State<B>, page: Pfn<B::Number>) -> bool {
+fn is_in_hand<B: Size>(st: &State<B>, page: Pfn<B::Number>) -> bool {
     let moves = |at: At| matches!(at, At::Reclaim(_) | At::Migrate(_) | At::Ksm(_) | At::Share(..));
     let holds = |task: &Task<B::Number>| task.grab.0 == Target::Page(page) && !moves(task.at);
-    st.held().contains(&Target::Page(page)) || st.tasks().iter().any(holds)
+    st.tasks().iter().any(holds)
 }
 
 /// I27: a page that reclaim has dropped was lazily freed, not stored to since, and nobody's beside the page table.

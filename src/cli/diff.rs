@@ -8,6 +8,7 @@ use super::terminal::Stop;
 use super::{Exit, Fail, Out, policies, run};
 use crate::analysis::Options;
 use crate::campaign::smallest::smallest;
+use crate::check::Story;
 use crate::check::report::Step;
 use crate::generate::scale::grown;
 use crate::policy::Named;
@@ -63,7 +64,7 @@ pub fn diff(args: &Diff, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
 /// The first decision in which two policies part, scenario by scenario.
 fn in_files(args: &Diff, from: &Named, to: &Named, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     let policies = [from.name.to_owned(), to.name.to_owned()];
-    let options = Options { policies: &policies, steps: true, ..Options::default() };
+    let options = Options { policies: &policies, story: Story::Whole, ..Options::default() };
     let files = run::files(&args.files, &options, false, out, exit)?;
     for file in files.iter().flatten() {
         for judged in &file.scenarios {

@@ -3,12 +3,14 @@
 use super::args::Explain;
 use super::{Exit, Fail, Out, run};
 use crate::analysis::Options;
+use crate::check::Story;
 use crate::render::explain;
 
 /// Runs the command.
 pub fn explain(args: &Explain, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     let policies = [args.policy.clone()];
-    let options = Options { policies: &policies, scenario: args.scenario.as_deref(), steps: true, ..Options::default() };
+    let options =
+        Options { policies: &policies, scenario: args.scenario.as_deref(), story: Story::Whole, ..Options::default() };
     let files = run::files(&args.inputs.files, &options, false, out, exit)?;
     let mut first = true;
     for file in files.iter().flatten() {

@@ -8,6 +8,7 @@ use super::kernel::start;
 use super::terminal::Stop;
 use super::{Exit, Fail, Out, matrix, run};
 use crate::analysis::{FileReport, Judged, Options};
+use crate::check::Story;
 use crate::check::report::{Met, Run, Verdict};
 use crate::kernel::host::Host;
 use crate::kernel::wire::{self, Job, Ran, Times};
@@ -129,7 +130,7 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
 pub(super) fn of_one_kernel<'a>(args: &'a OnKernel, policies: &'a [String], release: &str, compare: bool) -> Options<'a> {
     // Whoever names a policy means it as it is.
     let fixed = if args.policy.is_none() { policy::fixed_in(release) } else { &[] };
-    Options { policies, scenario: args.scenario.as_deref(), steps: compare, fixed, ..Options::default() }
+    Options { policies, scenario: args.scenario.as_deref(), story: Story::whole_if(compare), fixed, ..Options::default() }
 }
 
 /// Runs one scenario: a race in many rounds, unless it is compared with the one order that the engine runs.

@@ -5,6 +5,7 @@ use super::report::{self, Told};
 use super::terminal::{Progress, Stop};
 use super::{Exit, Fail, Out, input};
 use crate::analysis::{self, FileReport, Judged, Options};
+use crate::check::Story;
 use crate::check::report::{Met, Verdict};
 use crate::render::{Summary, json, junit, ktap, short, table, words};
 
@@ -17,7 +18,7 @@ pub fn run(args: &Run, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
     let options = Options {
         policies: &args.policy,
         scenario: args.scenario.as_deref(),
-        steps: args.trace,
+        story: Story::whole_if(args.trace),
         contrasts: args.format == Format::Text,
         ..Options::default()
     };

@@ -87,7 +87,7 @@ pub(super) fn prepare_anon_vma<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: Pr
         let in_file = here.cache.get() == 0 || follows(vma.cache.max(here.cache), vma.cache.min(here.cache)) == Some(next);
         vma.flags == here.flags && (vma.cache.get() == 0) == (here.cache.get() == 0) && in_file
     };
-    let mapped = cx.program.mems.iter().map(|mem| mem.area).find(|area| area.pages().any(|page| page == vpn));
+    let mapped = cx.program.mems.iter().map(|mem| mem.area).find(|area| area.has(vpn));
     let Some(area) = mapped else { return };
     let (below, above) = (area.start.0..vpn.0, vpn.0 + 1..area.start.0 + area.len);
     let joins = |cx: &Cx<'_, B, S>, page: u16| same(&cx.st.slot(proc, Vpn(page)).vma, page.abs_diff(vpn.0).into());

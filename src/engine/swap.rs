@@ -223,7 +223,10 @@ pub(super) fn fitting<B: Size, S: Sink>(
     let elsewhere = |(of, at, slot): (ProcId, _, &crate::state::Slot<_>)| {
         slot.pte.target == Target::Page(page) && origin(of, at) != origin(proc, vpn)
     };
-    if cx.st.folio(page).flags.contains(FolioFlags::KSM) || !cx.st.slots().any(elsewhere) {
+    // Where each mapping of it is a fork's of the same place, as most often, nobody has to be looked for.
+    let maps_here = |of: &ProcId| cx.st.pte(*of, vpn).target == Target::Page(page) && origin(*of, vpn) == origin(proc, vpn);
+    let unmoved = (0..cx.program.procs.len()).map(ProcId::at).filter(maps_here).count() == cx.st.mapcount(page) as usize;
+    if cx.st.folio(page).flags.contains(FolioFlags::KSM) || unmoved || !cx.st.slots().any(elsewhere) {
         return Some((page, false));
     }
     let copy = cx.alloc(0).ok()?;

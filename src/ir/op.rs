@@ -23,6 +23,11 @@ impl Area {
     pub fn pages(self) -> impl DoubleEndedIterator<Item = Vpn> + ExactSizeIterator {
         (self.start.0..self.start.0 + self.len).map(Vpn)
     }
+
+    /// Whether a page of its address space is one of its pages.
+    pub fn has(self, vpn: Vpn) -> bool {
+        (self.start.0..self.start.0 + self.len).contains(&vpn.0)
+    }
 }
 
 /// Consecutive pages of what a named reference holds, or one word in each of them.

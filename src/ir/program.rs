@@ -286,9 +286,7 @@ impl Program {
     /// The page of an address space at which a mapping lay before mremap brought it to this one.
     pub fn mapped_first(&self, proc: ProcId, vpn: Vpn) -> Vpn {
         let brings = |op: Op| match op {
-            Op::Mremap { from, to } if to.pages().any(|page| page == vpn) => {
-                Some((to.proc, Vpn(from.start.0 + vpn.0 - to.start.0)))
-            }
+            Op::Mremap { from, to } if to.has(vpn) => Some((to.proc, Vpn(from.start.0 + vpn.0 - to.start.0))),
             _ => None,
         };
         let all = || self.code.iter().filter_map(|instr| brings(instr.op));

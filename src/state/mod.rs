@@ -51,6 +51,9 @@ const _: () = assert!(size_of::<State<Small>>() <= 512, "one explorer state must
 /// Source: mm/huge_memory.c, THP_ORDERS_ALL_ANON: orders from 2 on.
 const FRAMES_PER_LARGE: usize = 4;
 
+/// Frames that are looked at together for a free one.
+const FRAMES_AT_A_TIME: usize = 16;
+
 /// A page of an address space and the frame behind it.
 type Translation<N> = (N, Pfn<N>);
 
@@ -279,7 +282,7 @@ impl<B: Size> State<B> {
     /// The first of `pages` free frames in a row, which is aligned as a folio of that size is.
     fn free_row(&self, pages: usize) -> Option<usize> {
         let folios = self.folios.as_ref();
-        let mut first = 0;
+        let mut first = self.first_free()? / pages * pages;
         while first + pages <= folios.len() {
             match folios[first..first + pages].iter().position(|folio| !folio.is_free() || folio.is_large()) {
                 None => return Some(first),
@@ -291,6 +294,16 @@ impl<B: Size> State<B> {
             }
         }
         None
+    }
+
+    /// The first free frame.
+    fn first_free(&self) -> Option<usize> {
+        let free = |folio: &Folio<B::Number>| folio.is_free() && !folio.is_large();
+        // Some at a time, for most are taken where many are, and a row without a branch is gone through quickly.
+        let folios = self.folios.as_ref();
+        let row = folios.chunks(FRAMES_AT_A_TIME).position(|row| row.iter().fold(false, |some, folio| some | free(folio)))?;
+        let first = row * FRAMES_AT_A_TIME;
+        folios[first..].iter().position(free).map(|nth| first + nth)
     }
 
     /// Takes or drops several references; not the last.

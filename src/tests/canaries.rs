@@ -8,7 +8,7 @@ use super::scenario_files;
 use crate::campaign::bank::bank;
 use crate::check::invariants::ALL;
 use crate::check::report::Verdict;
-use crate::check::{Under, judge};
+use crate::check::{Story, Under, judge};
 use crate::ir::Outcome;
 use crate::lower::Lowered;
 use crate::policy::{self, Defect};
@@ -24,7 +24,7 @@ fn broken(canaries: &[Lowered]) -> BTreeSet<u8> {
         for (place, user) in canary.policies.iter().enumerate() {
             let under = Under { policy: &user.policy, index: policy::builtin().len() + place };
             for scenario in &canary.scenarios {
-                if let Verdict::Came(Outcome::Breach(number)) = judge(scenario, under, false).verdict {
+                if let Verdict::Came(Outcome::Breach(number)) = judge(scenario, under, Story::Untold).verdict {
                     numbers.insert(number);
                 }
             }

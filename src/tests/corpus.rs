@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use crate::analysis::{self, Judged, Options};
+use crate::check::Story;
 use crate::check::report::{Met, PageFacts, PolicyResult, Reading};
 use crate::check::{letter, letter_number};
 use crate::diag::Source;
@@ -58,7 +59,7 @@ fn snapshot(path: &Path) -> Result<String, Vec<String>> {
         let name = Path::new(from).with_file_name(used);
         Ok(Included { text: read(&root.join(&name))?, name: name.to_string_lossy().into_owned() })
     };
-    let options = Options { steps: true, contrasts: true, ..Options::default() };
+    let options = Options { story: Story::End, contrasts: true, ..Options::default() };
     let file = analysis::run(source, &mut include, &options);
     let mistakes = file.findings.iter().map(|finding| format!("{name}: {}", finding.message));
     let unmet = file.scenarios.iter().flat_map(unmet).map(|text| format!("{name}: {text}"));

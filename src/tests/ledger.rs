@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::analysis::{self, Options};
+use crate::check::Story;
 use crate::check::report::Verdict;
 use crate::diag::Source;
 use crate::lower::Included;
@@ -25,7 +26,7 @@ fn of_engine(row: &Row) -> Result<(String, String), String> {
     let options = Options {
         policies: &policies,
         scenario: Some(&row.scenario),
-        steps: true,
+        story: Story::Whole,
         fixed: policy::fixed_in(&row.release),
         ..Options::default()
     };

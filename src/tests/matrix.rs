@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::check::report::{Reading, Run, Verdict};
-use crate::check::{Under, judge};
+use crate::check::{Story, Under, judge};
 use crate::ir::{Outcome, Scenario};
 use crate::lower::lower;
 use crate::policy;
@@ -98,7 +98,7 @@ fn disagreements(columns: &[Column], row: &Row) -> (Vec<String>, usize) {
         for name in policies {
             let index = policy::builtin().iter().position(|named| named.name == *name);
             let index = index.unwrap_or_else(|| panic!("column {column} speaks of `{name}`, and there is no such policy"));
-            let run = judge(&scenario, Under { policy: &policy::builtin()[index].policy, index }, false);
+            let run = judge(&scenario, Under { policy: &policy::builtin()[index].policy, index }, Story::Untold);
             match agrees(row, cell, &run) {
                 Some(true) => held += 1,
                 Some(false) => complaints.push(format!(
