@@ -1,7 +1,7 @@
 //! The decisions about pages that leave page tables and come back, quantified over all facts of a small domain.
 
 use crate::engine::exclusive::{Change, Event, decide as decide_exclusive};
-use crate::engine::ksm::{KsmFacts, decide_protect, decide_reuse, decide_unmerge};
+use crate::engine::ksm::{KsmFacts, decide_protect, decide_reuse, decide_unmerge, decide_zero};
 use crate::engine::migrate::{decide_entry, decide_move};
 use crate::engine::numa::{HintFacts, decide_hint};
 use crate::engine::reclaim::{Stage, decide_discard, decide_pinned};
@@ -131,6 +131,7 @@ fn merging_wants_every_reference_explained_and_nobody_s_pin() {
     }
     assert_eq!(decide_unmerge(KsmUnmergeFault::Write), FaultKind::Write);
     assert_eq!(decide_unmerge(KsmUnmergeFault::Unshare), FaultKind::Unshare);
+    assert!(decide_zero(KsmUnmergeZero::Unshare) && !decide_zero(KsmUnmergeZero::Leave));
 }
 
 /// Pages of the swap cache and of others, in every state of writing and locking.
