@@ -1,7 +1,7 @@
 //! KSM: equal pages become one, which is copied again before anybody stores to it.
 
 use super::wp::{PageFacts, Verdict, Why};
-use super::{Cx, Progress, Ruling, exclusive, fault, share, split, transient};
+use super::{Cx, Progress, Ruling, exclusive, fault, huge, share, split, transient};
 use crate::ir::{Area, Op};
 use crate::observe::Seen;
 use crate::policy::{Defect, KsmUnmergeFault, KsmUnmergeZero, KsmWp, ReuseKsm};
@@ -84,6 +84,9 @@ pub(super) fn merge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, a: Area, b: Area) -
         At::Ksm(KsmAt::Pick) => pick(cx),
         _ => {
             transient::drain_batch(cx);
+            for area in [a, b] {
+                huge::split_at_ends(cx, area);
+            }
             for (proc, vpn) in pair(cx, a, b) {
                 let vma = &mut cx.st.slot_mut(proc, vpn).vma;
                 vma.flags.set(VmaFlags::MERGEABLE, vma.flags.contains(VmaFlags::MERGEABLE) || vma.is_cow());
@@ -297,7 +300,11 @@ pub(super) fn unmerge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
         return Progress::Blocked;
     }
-    let (slot, advised) = (cx.slot(), matches!(cx.op(), Op::Madvise { .. }));
+    let advised = matches!(cx.op(), Op::Madvise { .. });
+    if advised {
+        huge::split_at_ends(cx, cx.area());
+    }
+    let slot = cx.slot();
     let asked = !advised || slot.vma.flags.contains(VmaFlags::MERGEABLE);
     let placed = match slot.pte.target {
         Target::Page(page) => is_merged(cx, page),

@@ -135,6 +135,7 @@ pub(super) fn advise_merge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress 
     if cx.st.mm(area.proc).mmap_lock != MmapLock::Read(0) {
         return Progress::Blocked;
     }
+    huge::split_at_ends(cx, area);
     for vpn in area.pages() {
         let vma = &mut cx.st.slot_mut(area.proc, vpn).vma;
         vma.flags.set(VmaFlags::MERGEABLE, vma.flags.contains(VmaFlags::MERGEABLE) || vma.is_cow());
