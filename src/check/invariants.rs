@@ -3,11 +3,11 @@
 //! Each is judged after every step outside a page-table lock section. Its id, sentence and source stand in [`ALL`] once, and
 //! a scenario in `corpus/canary/` breaks it under a policy no kernel had.
 
-use super::swap::Named;
+use super::swap::{Named, Standing};
 use crate::engine;
 use crate::ir::{Advice, Area, Op, Program};
 use crate::policy::Policy;
-use crate::state::{At, Fault, Folio, FolioFlags, Grab, GupAt, MigrateAt, Pfn, PteFlags, Slot, State, Target, Task, VmaFlags};
+use crate::state::{At, Fault, FolioFlags, Grab, GupAt, MigrateAt, Pfn, PteFlags, Slot, State, Target, Task, VmaFlags};
 use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
 
 /// A rule about every state.
@@ -174,6 +174,13 @@ struct Count {
     kept_dirty: bool,
 }
 
+impl Count {
+    /// Nothing refers to the frame. One number of all, since the question is asked of every frame after every step.
+    fn is_nothing(&self) -> bool {
+        self.refs | self.pins | self.maps | self.entire | self.kept_pins == 0 && !self.kept_dirty
+    }
+}
+
 /// What page tables, references and tasks add up to.
 struct Sums<'c> {
     frames: &'c mut [Count],
@@ -250,10 +257,20 @@ impl Books {
         }
         self.frames(st, counts.as_ref())
             .or_else(|| self.slots(st, counts.as_ref()))
-            .or_else(|| super::swap::broken(st, named.as_ref(), |pfn| counts.as_ref()[pfn.idx()].kept_dirty))
+            .or_else(|| super::swap::broken(st, named.as_ref(), |pfn| self.standing(st, counts.as_ref(), pfn)))
             .or_else(|| if migrating && self.has_bit { super::swap::migration(st) } else { None })
             .or_else(|| self.forced_write(st, counts.as_ref()))
             .or_else(|| if self.has_large { super::large::owners(st) } else { None })
+    }
+
+    /// What the page tables say of a page in the swap cache.
+    fn standing<B: Size>(&self, st: &State<B>, counts: &[Count], page: Pfn<B::Number>) -> Standing {
+        let count = &counts[page.idx()];
+        match count.maps + counts[st.head(page).idx()].entire {
+            _ if count.kept_dirty => Standing::Dirty,
+            0 => Standing::Unmapped,
+            _ => Standing::Clean,
+        }
     }
 
     /// I11, where a forced write has its page in hand.
@@ -273,9 +290,16 @@ impl Books {
 
     /// Goes through the state once and adds up what refers to each frame and to each slot of the swap device.
     fn count<B: Size>(&self, st: &State<B>, sums: &mut Sums<'_>) {
-        for (proc, vpn, slot) in st.slots() {
+        for (at, slot) in st.slots_by_place().iter().enumerate() {
+            if slot.pte.is_none() {
+                continue; // Most of a small world's pages.
+            }
+            let mut goes_astray = |rule| {
+                let (proc, vpn) = st.place(at);
+                sums.astray = Some((rule, proc, vpn));
+            };
             if engine::is_misfiled(slot.pte) {
-                sums.astray = Some((9, proc, vpn));
+                goes_astray(9);
             }
             if let (Target::Page(pfn), true) = (slot.pte.target, slot.pte.flags.contains(PteFlags::DIRTY)) {
                 sums.frames[pfn.idx()].kept_dirty = true;
@@ -290,7 +314,7 @@ impl Books {
                 Target::Page(_) => sums.add(st, slot.pte.target, 1, 0, 1),
                 Target::Swap(entry) => sums.names(entry, slot.pte.flags.contains(PteFlags::EXCLUSIVE)),
                 Target::Migration(_) => sums.migrating = true,
-                Target::Special(page) if !is_drivers(st, page, slot) => sums.astray = Some((28, proc, vpn)),
+                Target::Special(page) if !is_drivers(st, page, slot) => goes_astray(28),
                 Target::None | Target::Zero | Target::Special(_) | Target::Guard => {}
             }
         }
@@ -356,7 +380,7 @@ impl Books {
 
     fn frames<B: Size>(&self, st: &State<B>, counts: &[Count]) -> Option<Broken> {
         for ((pfn, folio), count) in st.folios().zip(counts) {
-            if *folio == Folio::default() && *count == Count::default() && st.page(pfn).mapcount.get() == 0 {
+            if folio.is_unused() && count.is_nothing() && st.page(pfn).mapcount.get() == 0 {
                 continue; // Free, and nothing refers to it: most are.
             }
             let batch = u32::from(folio.flags.contains(FolioFlags::LRU_BATCH));
@@ -388,8 +412,11 @@ impl Books {
         if st.words(Target::Zero).as_ref().iter().any(|word| *word != ValueId(0)) {
             return Some(Broken { rule: rule(10), page: None, frame: None });
         }
-        let writable = st.slots().filter(|(_, _, slot)| slot.pte.flags.contains(PteFlags::WRITE));
-        writable.into_iter().find_map(|(proc, vpn, slot)| self.writable(st, counts, proc, vpn, slot))
+        let writable = st.slots_by_place().iter().enumerate().filter(|(_, slot)| slot.pte.flags.contains(PteFlags::WRITE));
+        writable.into_iter().find_map(|(at, slot)| {
+            let (proc, vpn) = st.place(at);
+            self.writable(st, counts, proc, vpn, slot)
+        })
     }
 
     fn writable<B: Size>(

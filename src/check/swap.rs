@@ -13,9 +13,23 @@ pub(super) struct Named {
     pub exclusive: bool,
 }
 
+/// What page tables and references say of a page in the swap cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    /// A pte says that it was stored to, or somebody holds it and will say so.
+    Dirty,
+    Clean,
+    /// Nobody maps it.
+    Unmapped,
+}
+
 /// The first rule about swap that does not hold, if any.
-pub(super) fn broken<B: Size>(st: &State<B>, named: &[Named], kept_dirty: impl Fn(Pfn<B::Number>) -> bool) -> Option<Broken> {
-    (0..st.swap().len()).find_map(|slot| counted(st, slot, named[slot]).or_else(|| clean(st, slot, &kept_dirty)))
+pub(super) fn broken<B: Size>(st: &State<B>, named: &[Named], standing: impl Fn(Pfn<B::Number>) -> Standing) -> Option<Broken> {
+    let used = |slot: &usize| {
+        let entry = &st.swap()[*slot];
+        entry.count.get() != 0 || named[*slot].count != 0 || entry.cached.pfn().is_some()
+    };
+    (0..st.swap().len()).filter(used).find_map(|slot| counted(st, slot, named[slot]).or_else(|| clean(st, slot, &standing)))
 }
 
 /// I22: what is migrated as one process's own stays so until it is there again.
@@ -44,13 +58,20 @@ fn counted<B: Size>(st: &State<B>, slot: usize, named: Named) -> Option<Broken> 
     Broken::at(rule, proc, vpn)
 }
 
-/// I23: what the page in the swap cache has and the slot has not will be written out.
-fn clean<B: Size>(st: &State<B>, slot: usize, kept_dirty: impl Fn(Pfn<B::Number>) -> bool) -> Option<Broken> {
+/// I23: what the page in the swap cache has and the slot has not will be written out. What nobody maps and no entry names may
+/// differ: zapping a page of a large folio leaves it there, and nobody can see it again.
+fn clean<B: Size>(st: &State<B>, slot: usize, standing: impl Fn(Pfn<B::Number>) -> Standing) -> Option<Broken> {
     let entry = &st.swap()[slot];
     let page = entry.cached.pfn()?;
-    let same = st.page(page).words == entry.words;
-    let safe = st.folio(page).flags.intersects(FolioFlags::DIRTY | FolioFlags::WRITEBACK) || kept_dirty(page);
-    if same || safe || is_in_hand(st, page) { None } else { Broken::of(23, page.idx()) }
+    if st.page(page).words == entry.words || st.folio(page).flags.intersects(FolioFlags::DIRTY | FolioFlags::WRITEBACK) {
+        return None;
+    }
+    let safe = match standing(page) {
+        Standing::Dirty => true,
+        Standing::Unmapped => entry.count.get() == 0,
+        Standing::Clean => false,
+    };
+    if safe || is_in_hand(st, page) { None } else { Broken::of(23, page.idx()) }
 }
 
 /// Somebody who may store to the page has it in hand, and is to say so when he lets go.

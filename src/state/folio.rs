@@ -108,6 +108,11 @@ impl<N: Number> Folio<N> {
         self.refcount.get() == 0 && self.pincount.get() == 0
     }
 
+    /// Nothing is noted of it: free, and no part of a larger one.
+    pub fn is_unused(&self) -> bool {
+        self.is_free() && self.order == 0 && self.flags.is_empty()
+    }
+
     /// As `folio_ref_count` shows it: a pin counts one where pins have a count of their own, else the bias.
     pub fn ref_count(&self) -> u32 {
         let each = if self.is_large() || self.flags.contains(FolioFlags::HUGETLB) { 1 } else { PIN_BIAS };

@@ -140,6 +140,17 @@ impl<B: Size> State<B> {
         })
     }
 
+    /// The same by their places, for who looks at few of many closely; [`State::place`] says whose a page is.
+    pub fn slots_by_place(&self) -> &[Slot<B::Number>] {
+        self.slots.as_ref()
+    }
+
+    /// The address space and the page at a place of [`State::slots_by_place`].
+    pub fn place(&self, at: usize) -> (ProcId, Vpn) {
+        let stride = self.pages_per_mm();
+        (ProcId::at(at / stride), Vpn::at(at % stride))
+    }
+
     pub fn pte(&self, proc: ProcId, vpn: Vpn) -> Pte<B::Number> {
         self.slot(proc, vpn).pte
     }
