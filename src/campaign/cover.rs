@@ -3,7 +3,7 @@
 use super::exec::Cover;
 use crate::ir::Op;
 use crate::run::End;
-use crate::state::{State, Target};
+use crate::state::{PteFlags, State, Target, VmaFlags};
 use crate::trace::{Event, Row, Sink};
 use crate::types::{ProcId, Small, Vpn};
 
@@ -96,19 +96,30 @@ impl Cover for Hits {
     }
 }
 
+/// What of a pte counts: that it was looked at does not, nor that a store was noted, since both are there of almost every page.
+const PTE_BITS: PteFlags = PteFlags::YOUNG.union(PteFlags::SOFT_DIRTY).complement();
+
+/// What of a vma counts: what a store or a pin asks about.
+const VMA_BITS: VmaFlags = VmaFlags::WRITE.union(VmaFlags::SHARED).union(VmaFlags::UFFD_WP).union(VmaFlags::HUGETLB);
+
 /// What a page looks like, in bits: its pte, its folio, and who else has it.
+///
+/// Few bits: where every program reaches something new, newness says nothing.
 pub fn look(st: &State<Small>, proc: ProcId, vpn: Vpn) -> u32 {
     let slot = st.slot(proc, vpn);
-    let flags = u32::from(slot.pte.flags.bits()) | u32::from(slot.vma.flags.bits()) << 8;
+    let (pte, vma) = (slot.pte.flags & PTE_BITS, slot.vma.flags & VMA_BITS);
+    let flags = u32::from(pte.bits()) | u32::from(vma.bits()) << 8;
     let kind = match slot.pte.target {
         Target::None => 0,
         Target::Zero => 1,
+        Target::Swap(_) => 4,
+        Target::Migration(_) => 5,
         Target::Page(pfn) => {
             let (folio, page) = (st.folio(pfn), st.page(pfn));
             let maps = u32::from(page.mapcount.min(2));
             let others = u32::from(page.mapcount < folio.refcount);
             let bits = maps | others << 2 | u32::from(folio.maybe_pinned()) << 3 | u32::from(page.exclusive) << 4;
-            2 | bits << 3 | u32::from(folio.flags.bits()) << 8
+            2 | bits << 3 | u32::from(folio.is_large()) << 7 | u32::from(folio.flags.bits()) << 8
         }
         _ => 3,
     };

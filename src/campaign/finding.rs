@@ -8,7 +8,7 @@ use crate::ir::{Actor, Ending, Instr, Op, Outcome, Program, Scenario, Verb};
 use crate::lower::is_modelled;
 use crate::policy::Policy;
 use crate::run::{End, Watch, World, drive};
-use crate::types::{Large, Pc, ProcId, Size, Small, Span};
+use crate::types::{Large, Pc, ProcId, Size, Small, Span, Value, ValueId};
 
 /// Who did it, as seen by the actor that shows it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, strum::Display)]
@@ -81,18 +81,54 @@ pub struct Finding {
     pub scenario: Scenario,
     /// The first violation.
     pub violation: Violation,
+    /// Of an event that did not come: the lines before it made userfaultfd owe it, as far as those who draw can tell.
+    pub owed: bool,
 }
 
 /// Runs a program once more with all ears open; `None` where nothing is wrong with it.
 ///
 /// The program comes back with what was not announced announced, and without the lines that had no chance to run.
 pub fn examine(program: &Program, policy: &Policy) -> Option<Finding> {
-    let program = announced(program, policy);
+    let found = judged(announced(program, policy), policy)?;
+    // What is seen says who stored it only where no two stores are of one value.
+    let told_apart = match found.violation.outcome {
+        Outcome::Leak | Outcome::Lost => told_apart(&found.scenario.program),
+        _ => None,
+    };
+    let clearer = told_apart.and_then(|program| judged(announced(&program, policy), policy));
+    Some(clearer.filter(|clearer| clearer.violation.pc == found.violation.pc).unwrap_or(found))
+}
+
+fn judged(program: Program, policy: &Policy) -> Option<Finding> {
     let scenario = scenario(program);
     let run = judge(&scenario, Under { policy, index: 0 }, Story::Untold);
     let violation = first(&run)?.clone();
     let signature = signature(&scenario.program, &run, &violation);
-    Some(Finding { signature, scenario, violation })
+    let owed = violation.outcome == Outcome::Missed && generate::foresees_event(&scenario.program, violation.pc);
+    Some(Finding { signature, scenario, violation, owed })
+}
+
+/// The program with a value of its own for each store; `None` where it has that, or there are not as many values.
+fn told_apart(program: &Program) -> Option<Program> {
+    let mut apart = program.clone();
+    let mut taken = vec![ValueId(0)];
+    for instr in &mut apart.code {
+        let Some(value) = instr.op.stores() else { continue };
+        if taken.contains(&value) {
+            let fresh = (1..).map(Value::number).find(|fresh| !apart.values.contains(fresh))?;
+            apart.values.push(fresh);
+            let fresh = ValueId::at(apart.values.len() - 1);
+            instr.op = match instr.op {
+                Op::Dma { held, .. } => Op::Dma { held, value: fresh },
+                op => op.with(op.area()?, fresh, op.takes().unwrap_or_default()),
+            };
+            taken.push(fresh);
+        } else {
+            taken.push(value);
+        }
+    }
+    let more = program.values.len() < apart.values.len();
+    (more && apart.exceeds::<Large>().is_none()).then_some(apart)
 }
 
 /// The violation that counts: the first that is one of a promise or a rule.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::cover::Hits;
 use super::crash::{self, Crash};
-use super::exec::{self, Look};
+use super::exec::{self, Look, Ran, Wrong};
 use super::finding::{Finding, Signature, examine};
 use super::{known, mutate, reduce};
 use crate::generate::{self, Dice, Seeded, Settings};
@@ -20,9 +20,6 @@ const CLOSE_LOOKS: u64 = 300;
 
 /// Past [`CLOSE_LOOKS`], one in this many is looked at closely.
 const LATER_LOOKS: u64 = 64;
-
-/// Where every violation is reduced, how many of one signature are before only every so many is.
-const REDUCTIONS: u64 = 16;
 
 /// What a program is made of beside base pages and page tables, in bits: what is wrong with it is often due to that, and one sort of
 /// failure that comes by the thousand must not hide another.
@@ -62,8 +59,6 @@ pub struct Plan {
     pub policy_name: String,
     pub policy: Policy,
     pub settings: Settings,
-    /// Reduces and tells every violation, those of a signature seen before among them.
-    pub every: bool,
 }
 
 /// A violation that a campaign came upon.
@@ -153,12 +148,32 @@ impl Hunt {
 
     /// Makes the next program, runs it and judges it.
     pub fn turn(&mut self) -> Turn {
+        let (program, number) = self.draw();
+        self.take(program, number)
+    }
+
+    /// Makes the next program and runs it; where something is wrong with it, the program and what, for somebody else to judge.
+    pub(super) fn shot(&mut self) -> Option<(Program, Wrong)> {
+        let (program, _) = self.draw();
+        let (ran, keep) = crash::caught(|| self.run(&program)).ok()?;
+        match ran.wrong {
+            Some(wrong) => Some((program, wrong)),
+            None => {
+                if keep {
+                    self.corpus.push(program);
+                }
+                None
+            }
+        }
+    }
+
+    /// The next program and its number.
+    fn draw(&mut self) -> (Program, u64) {
         let Shard { nth, of } = self.plan.shard;
         let number = self.next * of + nth;
         let mut dice = Seeded::of(self.plan.seed, number);
         self.next += 1;
-        let program = self.program(&mut dice);
-        self.take(program, number)
+        (self.program(&mut dice), number)
     }
 
     /// Runs a program and judges it. A panic on the way is a finding like any other, and the campaign goes on.
@@ -180,15 +195,21 @@ impl Hunt {
 
     /// Runs a program: what was new about what is wrong with it, and whether it is to be kept.
     fn ran(&mut self, program: &Program, number: u64) -> (Option<Signature>, bool) {
-        let ran = exec::run(program, &self.plan.policy, Look::Operations, &mut self.hits);
-        self.counts.operations += u64::from(ran.operations);
-        self.counts.cut_short += u64::from(ran.cut_short);
-        let fresh = 0 < self.hits.take_fresh();
+        let (ran, keep) = self.run(program);
         let caught = ran.wrong.and_then(|wrong| {
             self.counts.wrong += 1;
             self.judge(program, number, wrong)
         });
-        (caught, fresh && ran.wrong.is_none())
+        (caught, keep)
+    }
+
+    /// Runs a program: how, and whether it reached something new and nothing is wrong with it.
+    fn run(&mut self, program: &Program) -> (Ran, bool) {
+        let ran = exec::run(program, &self.plan.policy, Look::Operations, &mut self.hits);
+        self.counts.operations += u64::from(ran.operations);
+        self.counts.cut_short += u64::from(ran.cut_short);
+        let fresh = 0 < self.hits.take_fresh();
+        (ran, fresh && ran.wrong.is_none())
     }
 
     /// Notes a panic; its key where it is the first of its kind.
@@ -227,11 +248,11 @@ impl Hunt {
     }
 
     /// Looks closely at a program that went wrong; the signature where it is the first of its kind.
-    fn judge(&mut self, program: &Program, number: u64, wrong: exec::Wrong) -> Option<Signature> {
+    fn judge(&mut self, program: &Program, number: u64, wrong: Wrong) -> Option<Signature> {
         let kind = match wrong {
-            exec::Wrong::Broken(_, broken) => broken.rule.number,
-            exec::Wrong::Unkept(..) => 100,
-            exec::Wrong::Missed(_) => 101,
+            Wrong::Broken(_, broken) => broken.rule.number,
+            Wrong::Unkept(..) => 100,
+            Wrong::Missed(_) => 101,
         };
         let verb = program.code[wrong.pc().idx()].op.verb() as u8;
         let sort = self.sorts.entry((kind, verb, ingredients(program))).or_default();
@@ -246,15 +267,12 @@ impl Hunt {
         };
         if let Some(known) = self.caught.get_mut(&finding.signature) {
             known.times += 1;
-            if !self.plan.every || (REDUCTIONS < known.times && !known.times.is_multiple_of(REDUCTIONS)) {
-                return None;
-            }
+            return None;
         }
         let signature = finding.signature;
         let finding = reduce::reduced(finding, &policy);
         let known = known::of(&self.plan.policy_name, &finding);
-        let times = self.caught.get(&signature).map_or(1, |known| known.times);
-        self.caught.insert(signature, Catch { finding, program: Some(number), times, known });
+        self.caught.insert(signature, Catch { finding, program: Some(number), times: 1, known });
         Some(signature)
     }
 

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Signature};
 use crate::ir::{MemKind, Op, Program};
+use crate::types::ValueId;
 
 /// A breach that a policy is known for.
 pub struct Known {
@@ -66,8 +67,9 @@ pub const KNOWN: &[Known] = &[
         on: On::All,
         shows: |signature, program| {
             let merges = program.code.iter().any(|instr| matches!(instr.op, Op::KsmMerge { .. }));
-            let takes = signature.rule == Some(("read_only::decide_gup_ro_lt_nonanon", "take"));
-            signature.invariant == Some("I4") && takes && merges
+            let short = |op: Op| matches!(op, Op::Pin { write: false, longterm: false, .. });
+            let zeros = program.code.iter().any(|instr| instr.op.stores() == Some(ValueId(0)));
+            signature.invariant == Some("I4") && merges && zeros && program.code.iter().any(|instr| short(instr.op))
         },
         says: "I4: a short read-only pin takes the zero page that merging left; only long-term pins ask for a page of one's own",
     },

@@ -4,7 +4,7 @@
 //! it is smaller by [`weight`], so it ends. No single statement of the result can go: the pass that tries each is the last.
 
 use super::exec::{self, Look};
-use super::finding::{Finding, Signature, examine};
+use super::finding::{Finding, examine};
 use crate::generate::{self, Manner};
 use crate::ir::{Actor, Area, Backing, Instr, MemKind, Op, Program, Prot, RefArea, Sharing, Speed};
 use crate::lower::is_modelled;
@@ -77,7 +77,7 @@ fn cut(best: &mut Finding, policy: &Policy) {
 /// Takes a candidate that is smaller and shows the same; whether it did.
 fn keep(best: &mut Finding, program: Program, policy: &Policy) -> bool {
     weight(&program) < weight(&best.scenario.program)
-        && match same(&program, policy, &best.signature) {
+        && match same(&program, policy, best) {
             Some(found) if weight(&found.scenario.program) < weight(&best.scenario.program) => {
                 *best = found;
                 true
@@ -86,13 +86,14 @@ fn keep(best: &mut Finding, program: Program, policy: &Policy) -> bool {
         }
 }
 
-/// What a program shows, where it is this.
-fn same(program: &Program, policy: &Policy, signature: &Signature) -> Option<Finding> {
+/// What a program shows, where it is what another shows. An event that was owed has to be owed still: without the line that asks
+/// for it nobody misses it.
+fn same(program: &Program, policy: &Policy, as_in: &Finding) -> Option<Finding> {
     let small = program.exceeds::<crate::types::Small>().is_none();
     if small && exec::run(program, policy, Look::Steps, &mut ()).wrong.is_none() {
         return None; // Nothing is wrong at all: no need to look closely.
     }
-    examine(program, policy).filter(|found| found.signature == *signature)
+    examine(program, policy).filter(|found| found.signature == as_in.signature && as_in.owed <= found.owed)
 }
 
 /// Leaves out statements as long as `shows` holds, until none can go.
@@ -278,17 +279,17 @@ pub fn reduced_policy(finding: &Finding, policy: &Policy, to: &Policy) -> Policy
     for knob in KNOBS.iter().filter(|knob| knob.get(policy) != knob.get(to)) {
         let mut nearer = best;
         knob.set(&mut nearer, knob.get(to));
-        if nearer.coherent().is_ok() && same(&finding.scenario.program, &nearer, &finding.signature).is_some() {
+        if nearer.coherent().is_ok() && same(&finding.scenario.program, &nearer, finding).is_some() {
             best = nearer;
         }
     }
     let complete = Policy { lacks: to.lacks, ..best };
-    if same(&finding.scenario.program, &complete, &finding.signature).is_some() {
+    if same(&finding.scenario.program, &complete, finding).is_some() {
         best = complete;
     }
     for defect in policy.defects.iter() {
         let nearer = Policy { defects: best.defects.without(&[defect]), ..best };
-        if same(&finding.scenario.program, &nearer, &finding.signature).is_some() {
+        if same(&finding.scenario.program, &nearer, finding).is_some() {
             best = nearer;
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::is_drawn;
 use super::reduce;
 use crate::generate::sketch::{Made, Sketch};
 use crate::generate::{self, Limits, Seeded, Settings};
@@ -106,7 +105,7 @@ pub fn smallest(one: &Policy, other: &Policy, programs_max: u64, stop: &dyn Fn()
 
 /// Goes on by drawing; what is found is cut down until no statement can go.
 fn drawn(one: &Policy, other: &Policy, mut found: Smallest, programs_max: u64, stop: &dyn Fn() -> bool) -> Smallest {
-    let settings = Settings::new(is_drawn).scaled();
+    let settings = Settings::new(is_modelled).scaled();
     for nth in 0..programs_max {
         if stop() {
             return found;

@@ -3,7 +3,7 @@
 use super::exec::{self, Look};
 use super::finding::{Finding, examine};
 use super::hunt::{Hunt, Plan, Shard, Turn};
-use super::is_drawn;
+
 use super::{mutate, reduce};
 use crate::generate::scale::{grown, shrunk};
 use crate::generate::{self, Manner, Seeded, Settings, program};
@@ -14,8 +14,8 @@ use crate::printer;
 
 /// A campaign under a policy.
 pub fn hunt(name: &str, policy: Policy, seed: u64) -> Hunt {
-    let settings = Settings::new(is_drawn).scaled();
-    Hunt::new(Plan { seed, shard: Shard { nth: 0, of: 1 }, policy_name: name.to_owned(), policy, settings, every: false })
+    let settings = Settings::new(is_modelled).scaled();
+    Hunt::new(Plan { seed, shard: Shard { nth: 0, of: 1 }, policy_name: name.to_owned(), policy, settings })
 }
 
 fn named(name: &str) -> Policy {
@@ -75,7 +75,7 @@ fn what_an_old_release_breaks_is_found_and_reduced_until_no_statement_can_go() {
 #[test]
 fn a_reduction_shows_the_same_and_its_text_does_too() {
     let policy = named("linux-5.9");
-    let settings = Settings::new(is_drawn).scaled();
+    let settings = Settings::new(is_modelled).scaled();
     let mut reduced = 0;
     for nth in 0..400 {
         let drawn = program(&mut Seeded::of(5, nth), &settings);
@@ -115,7 +115,7 @@ fn a_campaign_is_the_same_for_the_same_seed() {
 
 #[test]
 fn what_mutation_makes_is_what_its_print_says() {
-    let settings = Settings::new(is_drawn).scaled();
+    let settings = Settings::new(is_modelled).scaled();
     let mut dice = Seeded::new(11);
     let mut pool: Vec<Program> = (0..40).map(|nth| program(&mut Seeded::of(9, nth), &settings)).collect();
     for at in 0..800 {
@@ -131,7 +131,7 @@ fn what_mutation_makes_is_what_its_print_says() {
 
 #[test]
 fn a_program_said_again_exactly_is_itself() {
-    let settings = Settings::new(is_drawn).scaled();
+    let settings = Settings::new(is_modelled).scaled();
     for nth in 0..300 {
         let drawn = program(&mut Seeded::of(13, nth), &settings);
         let whole = generate::whole(is_modelled);

@@ -7,7 +7,7 @@ use super::scale::pairs;
 use super::sketch::{Made, Sketch};
 use super::{Limits, Settings, rows};
 use crate::ir::{Actor, Area, Backing, Ending, FileKind, Instr, MemKind, Op, Program, RefArea, Sharing, Slot, Verb, Who};
-use crate::types::{FileId, MemId, ProcId, RefId, ValueId, WordId};
+use crate::types::{FileId, MemId, Pc, ProcId, RefId, ValueId, WordId};
 
 /// How closely a statement is to be said again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +73,20 @@ pub fn again(from: &Program, code: impl IntoIterator<Item = Instr>, settings: &S
 /// Settings under which any program is said again whole: everything fits that lowering lets through, and nothing is new.
 pub fn whole(modelled: fn(&Program, Op) -> bool) -> Settings {
     Settings { statements: usize::MAX, limits: Limits::of::<crate::types::Large>(), ..Settings::new(modelled) }
+}
+
+/// Whether a store that is announced to be stopped is one that userfaultfd stops, by what was said before it.
+pub fn foresees_event(program: &Program, pc: Pc) -> bool {
+    let mut sketch = Sketch::new(Limits::of::<crate::types::Large>(), 0, program.pmd_order);
+    let mut renames = Renames::of(program, Manner::Exactly);
+    for instr in &program.code[..pc.idx()] {
+        admit(&mut sketch, &mut renames, program, instr, |_, _| true);
+    }
+    let Instr { op, ending, .. } = program.code[pc.idx()];
+    let there = |area: &Area| {
+        usize::from(area.start.0 + area.len) <= sketch.procs.get(area.proc.idx()).map_or(0, |proc| proc.pages.len())
+    };
+    matches!(ending, Ending::Event(_)) && op.area().filter(there).is_some_and(|area| sketch.is_stopped(area))
 }
 
 /// Says one statement of another program again; whether it could. Claims, observations and races stay behind.

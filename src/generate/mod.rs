@@ -13,7 +13,7 @@ pub mod sketch;
 #[cfg(test)]
 mod tests;
 
-pub use admit::{Manner, Renames, admit, again, whole};
+pub use admit::{Manner, Renames, admit, again, foresees_event, whole};
 pub use dice::{Dice, Seeded};
 
 use crate::ir::{Op, Program, Verb};
@@ -67,8 +67,9 @@ pub struct Settings {
     /// Programs in a hundred whose PMDs map as few pages as a small world has, so that huge pages fit; they are read by
     /// [`scale::grown`].
     pub scaled_percent: u32,
-    /// The chance of each row to be in a program's subset, in a hundred. Mapping, storing and loading always are.
-    pub swarm_percent: u32,
+    /// The chance of each row to be in a program's subset, in a hundred: one of these for each program. Mapping, storing, loading
+    /// and forking always are.
+    pub swarm_percent: [u32; 4],
     /// How large programs may get.
     pub limits: Limits,
     /// Whether an operation can be run; asked with the program that it would be added to.
@@ -85,7 +86,7 @@ impl Settings {
             statements: STATEMENTS,
             wild_percent: 2,
             scaled_percent: 0,
-            swarm_percent: 60,
+            swarm_percent: [15, 30, 60, 60],
             limits: Limits::of::<Small>(),
             modelled,
             without: Vec::new(),
@@ -120,8 +121,9 @@ pub fn program(dice: &mut dyn Dice, settings: &Settings) -> Program {
 /// The rows that a program may use: each with its chance, so that programs differ in what cannot happen in them.
 fn subset(dice: &mut dyn Dice, settings: &Settings) -> Vec<&'static Row> {
     let always = |verb| matches!(verb, Verb::Mmap | Verb::Write | Verb::Read | Verb::Fork);
+    let percent = dice.pick(&settings.swarm_percent).unwrap_or(100);
     let chosen = |row: &&Row| {
-        let lucky = dice.percent(settings.swarm_percent);
+        let lucky = dice.percent(percent);
         (always(row.verb) || lucky) && !settings.without.contains(&row.verb)
     };
     ROWS.iter().filter(chosen).collect()

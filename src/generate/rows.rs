@@ -88,6 +88,9 @@ pub const ROWS: &[Row] = &[
 fn mmap(sketch: &mut Sketch, dice: &mut dyn Dice) -> Option<Made> {
     let proc = sketch.proc(dice)?;
     let actor = sketch.thread(proc)?;
+    if !sketch.program().mems.is_empty() && dice.percent(60) {
+        return None; // Where there is less memory, more happens to each page of it.
+    }
     let prot = if dice.percent(90) { Prot::Rw } else { dice.pick(&[Prot::None, Prot::Ro])? };
     let pages = 1 + dice.below(3) as usize / 2 + dice.below(2) as usize;
     let (kind, len) = match (sketch.program().pmd_order == SMALL_PMD_ORDER, dice.below(20)) {

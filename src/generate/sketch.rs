@@ -19,6 +19,9 @@ const OFFSETS: &[u16] = &[8, 512, 4088, 16, 1024, 2048, 3072];
 /// Entries for which tables have room from the start: most programs need no more, and growing costs more than drawing.
 const ROOM: usize = 6;
 
+/// The chance that an operand is the memory that the statement before was about, in a hundred.
+const AGAIN_PERCENT: u32 = 40;
+
 /// A process.
 #[derive(Clone, Hash, Debug, Default)]
 pub struct Proc {
@@ -119,6 +122,8 @@ pub struct Sketch {
     pub refs: Vec<Held>,
     /// For each actor, the memory on which userfaultfd stopped it.
     asleep: Vec<Option<Area>>,
+    /// The memory that was last said something about.
+    last: Option<Area>,
 }
 
 impl Sketch {
@@ -138,7 +143,7 @@ impl Sketch {
             ..Program::default()
         };
         let limits = Limits { procs: limits.procs.min(PROCS.len()), ..limits };
-        Self { program, limits, wild_percent, procs: vec![Proc::default()], refs: Vec::new(), asleep: Vec::new() }
+        Self { program, limits, wild_percent, procs: vec![Proc::default()], refs: Vec::new(), asleep: Vec::new(), last: None }
     }
 
     /// The program so far.
@@ -186,6 +191,7 @@ impl Sketch {
     fn add(&mut self, made: Made) -> bool {
         let Some(task) = self.task(made.actor) else { return false };
         let Made { op, ending, .. } = made;
+        self.last = op.area().or(self.last);
         self.program.code.push(Instr { task, op, claim: None, observe: None, ending, race: None, setup: false });
         match ending {
             Ending::Fails(_) => {
@@ -431,10 +437,13 @@ impl Sketch {
     ///
     /// Where the process has unmapped all of it, only a wild operand may name it; the second half says so.
     pub fn area(&mut self, dice: &mut dyn Dice, proc: ProcId, word: bool) -> Option<(Area, bool)> {
-        let mem = dice.pick(&self.procs[proc.idx()].mems)?;
+        let mems = &self.procs[proc.idx()].mems;
+        // A bug is about one page: what was last talked about is talked about again.
+        let again = if dice.percent(AGAIN_PERCENT) { self.last.filter(|last| mems.contains(&last.mem)) } else { None };
+        let mem = again.map_or_else(|| dice.pick(mems), |last| Some(last.mem))?;
         let whole = self.program.mems[mem.idx()].area;
-        let (mut start, mut len) = (0, whole.len);
-        if 1 < whole.len && dice.percent(50) {
+        let (mut start, mut len) = again.map_or((0, whole.len), |last| (last.start.0 - whole.start.0, last.len));
+        if again.is_none() && 1 < whole.len && dice.percent(50) {
             start = dice.below(whole.len.into()) as u16;
             len = if dice.percent(70) { 1 } else { 1 + dice.below((whole.len - start).into()) as u16 };
         }

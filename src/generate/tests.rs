@@ -4,7 +4,7 @@ use arbitrary::Unstructured;
 use strum::VariantArray;
 
 use super::*;
-use crate::campaign::is_drawn;
+use crate::lower::is_modelled;
 use crate::lower::{self, is_modelled};
 use crate::{printer, syntax};
 
@@ -12,7 +12,7 @@ use crate::{printer, syntax};
 const PROGRAMS: u64 = 500;
 
 fn drawn() -> impl Iterator<Item = Program> {
-    let settings = Settings::new(is_drawn).scaled();
+    let settings = Settings::new(is_modelled).scaled();
     (0..PROGRAMS).map(move |nth| program(&mut Seeded::of(1, nth), &settings))
 }
 

@@ -14,8 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::terminal::Stop;
 use super::{Exit, Fail, Out, policies};
 use crate::campaign::hunt::{Counts, Hunt, Plan, Shard, Turn};
-use crate::campaign::is_drawn;
 use crate::generate::Settings;
+use crate::lower::is_modelled;
 use store::Store;
 
 /// Programs between two looks at the clock.
@@ -56,9 +56,9 @@ pub struct Fuzz {
     /// Where corpus, findings and progress are kept; a campaign that is there goes on
     #[arg(long, default_value = "cowl-fuzz", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// Not a campaign but the bug bank: how long each planted and each old bug takes to be found
-    #[arg(long)]
-    pub bank: bool,
+    /// Not a campaign but the bug bank: how long each planted and each old bug takes to be found; with NAME those that begin so
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    pub bank: Option<Option<String>>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -91,7 +91,7 @@ pub fn fuzz(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
         let help = format!("write `--jobs 1` or more and `--statements` from 1 to {STATEMENTS_MAX}");
         return Err(Fail::usage("cowl::usage::fuzz", "a campaign needs a job and statements", help));
     }
-    if args.bank {
+    if args.bank.is_some() {
         return bank::bank(args, out, exit);
     }
     campaign(args, out, exit)
@@ -126,10 +126,9 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
     let shared = Shared { args, store: &store, stop: &stop, began: Instant::now(), standing };
     let (nth, of) = args.shard;
     let hunts = (0..args.jobs).map(|job| {
-        let settings = Settings { statements: args.statements, ..Settings::new(is_drawn).scaled() };
+        let settings = Settings { statements: args.statements, ..Settings::new(is_modelled).scaled() };
         let shard = Shard { nth: nth * args.jobs + job, of: of * args.jobs };
-        let plan =
-            Plan { seed: args.seed, shard, policy_name: named.name.to_owned(), policy: named.policy, settings, every: false };
+        let plan = Plan { seed: args.seed, shard, policy_name: named.name.to_owned(), policy: named.policy, settings };
         let mut hunt = Hunt::new(plan);
         store.resume(&mut hunt);
         for program in &seeds {

@@ -148,14 +148,8 @@ pub fn merge(into: &Path, from: &[PathBuf], out: &mut Out<'_>, exit: &mut Exit) 
     let latest = policy::find(policy::LATEST_NAME).map(|named| named.policy);
     let Some(policy) = latest else { return Ok(()) };
     let shard = Shard { nth: 0, of: 1 };
-    let plan = Plan {
-        seed: 0,
-        shard,
-        policy_name: policy::LATEST_NAME.to_owned(),
-        policy,
-        settings: Settings::new(is_modelled),
-        every: false,
-    };
+    let plan =
+        Plan { seed: 0, shard, policy_name: policy::LATEST_NAME.to_owned(), policy, settings: Settings::new(is_modelled) };
     let mut all = Hunt::new(plan);
     for program in programs_of(&store.corpus) {
         all.seed(program);
