@@ -337,6 +337,7 @@ fn install<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         }
     }
     file::prepare_anon_vma(cx, proc, vpn);
+    file::share_anon_vma(cx, proc, pages.clone());
     cx.me_mut().grab = Default::default();
     cx.st.folio_mut(new).flags = FolioFlags::ANON | FolioFlags::DIRTY;
     cx.st.add_rmap_pmd(proc, new);

@@ -97,3 +97,12 @@ pub(super) fn prepare_anon_vma<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: Pr
         cx.st.slot_mut(proc, Vpn(page)).vma.flags.insert(VmaFlags::ANON_VMA);
     }
 }
+
+/// What one PMD maps is of one vma: where some of its pages had their `anon_vma` before they were of one, all have it.
+///
+/// Source: mm/vma.c `dup_anon_vma`, by which a merged vma has that of either.
+pub(super) fn share_anon_vma<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, pages: std::ops::Range<u16>) {
+    for page in pages {
+        cx.st.slot_mut(proc, Vpn(page)).vma.flags.insert(VmaFlags::ANON_VMA);
+    }
+}

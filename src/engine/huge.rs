@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Cx, Progress, Ruling, fault, migrate, wp};
+use super::{Cx, Progress, Ruling, fault, file, migrate, wp};
 use crate::ir::Area;
 use crate::observe::Seen;
 use crate::policy::{Defect, ForkPinnedPmd, HugeZeroWrite, Policy, ReusePmd, ThpSplitBit};
@@ -282,6 +282,7 @@ pub(super) fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::
         cx.st.put(new);
         return fault::done(cx);
     }
+    file::share_anon_vma(cx, proc, pages.clone());
     cx.st.folio_mut(new).flags = FolioFlags::ANON | FolioFlags::DIRTY;
     let mut flags = fault::written_flags(&cx.slot().vma);
     if by_pmd {
