@@ -77,8 +77,11 @@ fn a_reduction_shows_the_same_and_its_text_does_too() {
     let policy = named("linux-5.9");
     let settings = Settings::new(is_modelled).scaled();
     let mut reduced = 0;
-    for nth in 0..400 {
+    for nth in 0..4_000 {
         let drawn = program(&mut Seeded::of(5, nth), &settings);
+        if exec::run(&drawn, &policy, Look::Operations, &mut ()).wrong.is_none() {
+            continue;
+        }
         let Some(found) = examine(&drawn, &policy) else { continue };
         let small = reduce::reduced(found.clone(), &policy);
         assert_eq!(small.signature, found.signature);
@@ -87,8 +90,11 @@ fn a_reduction_shows_the_same_and_its_text_does_too() {
         assert_eq!(said, small.scenario.program);
         assert_eq!(examine(&said, &policy).map(|found| found.signature), Some(found.signature));
         reduced += 1;
+        if reduced == 6 {
+            return;
+        }
     }
-    assert!(2 < reduced, "{reduced}");
+    panic!("of 4,000 programs {reduced} went wrong");
 }
 
 #[test]

@@ -200,8 +200,8 @@ impl Sketch {
                 }
             }
             Ending::Succeeds => self.change(made),
+            // Its thread sleeps before the first page: nothing is stored until it is woken, and when that is nobody knows here.
             Ending::Event(_) => {
-                self.change(made);
                 self.asleep[task.idx()] = op.area();
             }
         }

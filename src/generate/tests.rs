@@ -4,7 +4,6 @@ use arbitrary::Unstructured;
 use strum::VariantArray;
 
 use super::*;
-use crate::lower::is_modelled;
 use crate::lower::{self, is_modelled};
 use crate::{printer, syntax};
 

@@ -46,7 +46,7 @@ fn every_defect_that_no_kernel_had_is_some_canarys_or_in_the_bug_bank() {
     let invented = Defect::VARIANTS.iter().filter(|defect| !defect.to_string().starts_with('B'));
     let used =
         |defect: &Defect| canaries.iter().flat_map(|canary| &canary.policies).any(|user| user.policy.defects.has(*defect));
-    let banked = |defect: &Defect| bank().iter().any(|entry| entry.defect == Some(*defect));
+    let banked = |defect: &Defect| bank().iter().any(|entry| entry.defect() == Some(*defect));
     let unused: Vec<_> = invented.filter(|defect| !used(defect) && !banked(defect)).collect();
     assert!(unused.is_empty(), "neither a canary nor the bank has {unused:?}");
 }
