@@ -1,5 +1,6 @@
 //! `cowl explore` and `cowl replay`: all schedules of a race, and one of them.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::args::{Explore, Replay};
@@ -21,14 +22,18 @@ impl Hands for Workers {
         if self.0 <= 1 || work.len() <= 1 {
             return work.into_iter().map(make).collect();
         }
-        let share = work.len().div_ceil(self.0);
-        let mut rest = work.into_iter();
-        let shares: Vec<Vec<T>> = (0..self.0).map(|_| rest.by_ref().take(share).collect()).collect();
-        std::thread::scope(|scope| {
-            let started: Vec<_> =
-                shares.into_iter().map(|share| scope.spawn(move || share.into_iter().map(make).collect::<Vec<_>>())).collect();
-            started.into_iter().flat_map(|worker| worker.join().expect("cowl bug: a worker panicked")).collect()
-        })
+        // Whoever is done takes what is next, and all is put into its order at the end.
+        let (workers, queue) = (self.0.min(work.len()), Mutex::new(work.into_iter().enumerate()));
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let some = || std::iter::from_fn(next).map(|(nth, piece)| (nth, make(piece))).collect::<Vec<_>>();
+        let mut made: Vec<(usize, R)> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..workers).map(|_| scope.spawn(some)).collect();
+            let own = some();
+            let others = others.into_iter().flat_map(|worker| worker.join().expect("cowl bug: a worker panicked"));
+            own.into_iter().chain(others).collect()
+        });
+        made.sort_by_key(|(nth, _)| *nth);
+        made.into_iter().map(|(_, result)| result).collect()
     }
 }
 

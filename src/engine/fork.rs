@@ -63,7 +63,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, child: ProcId) -> Pr
         _ if !cx.try_write_lock(parent) => Progress::Blocked,
         _ => {
             announce(cx, parent);
-            cx.goto(At::Fork(Vpn(0), ForkAt::Decide))
+            go_to(cx, parent, Vpn(0))
         }
     }
 }
@@ -85,11 +85,14 @@ impl Pair {
     fn at(self, at: ForkAt) -> At {
         At::Fork(self.vpn, at)
     }
+}
 
-    /// Behind `pages` pages that are done.
-    fn next(self, pages: u16) -> At {
-        At::Fork(Vpn(self.vpn.0 + pages), ForkAt::Decide)
-    }
+/// On to the first page from here on that is mapped: fork goes from vma to vma, and none can come or go under its lock.
+fn go_to<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, parent: ProcId, from: Vpn) -> Progress {
+    let end = cx.st.pages_per_mm();
+    let is_mapped = |vpn: &usize| cx.st.slot(parent, Vpn::at(*vpn)).vma.flags.contains(VmaFlags::MAPPED);
+    let vpn = (from.idx()..end).find(is_mapped).unwrap_or(end);
+    cx.goto(At::Fork(Vpn::at(vpn), ForkAt::Decide))
 }
 
 fn announce<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, parent: ProcId) {
@@ -299,7 +302,7 @@ fn install<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
         *cx.st.slot_mut(pair.child, vpn) = Slot { pte, vma: child_vma(vma) };
     }
     cx.unlock_ptl(pair.parent);
-    cx.goto(pair.next(pages.len() as u16))
+    go_to(cx, pair.parent, Vpn(pair.vpn.0 + pages.len() as u16))
 }
 
 fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
@@ -359,5 +362,5 @@ fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
         parent.remove(PteFlags::WRITE);
     }
     cx.unlock_ptl(pair.parent);
-    cx.goto(pair.next(1))
+    go_to(cx, pair.parent, Vpn(pair.vpn.0 + 1))
 }

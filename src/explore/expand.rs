@@ -1,25 +1,33 @@
 //! What comes next, state by state: the work that workers share.
 
-use super::node::{Model, Node, Searched, Stepped};
+use super::node::{Model, Node, Searched, Stepped, Tasks};
 use super::reduce;
 use super::report::Ending;
 use super::search::Limits;
+use super::serial::Memo;
 use super::table::Table;
 use crate::ir::Outcome;
 use crate::types::TaskId;
 
 /// States that stand together in memory until their successors are made; one worker takes them at a time.
 pub const ROOM: usize = 1 << 9;
+/// Of a room, states whose successors are looked up together: so many stay near a processor.
+const AT_ONCE: usize = 1 << 6;
+/// Successors that are remembered while a room is gone through.
+const LATELY: usize = 1 << 11;
 /// Steps without a choice that are made in one go; only a livelock comes near.
 const FORCED_MAX: u64 = 100_000;
 /// No actor: the last that stepped, in the first state.
 pub const NOBODY: u8 = u8::MAX;
 
 /// A state whose successors are wanted.
+#[derive(Clone)]
 pub struct Open<B: Searched> {
     /// Its number among the states kept; before it has one, that of the state it was reached from.
     pub number: u32,
     pub node: Node<B>,
+    /// The fingerprint of the engine's state.
+    pub print: u64,
     /// The actor that stepped last, and how often one was left that could have gone on.
     pub last: u8,
     pub switches: u8,
@@ -31,7 +39,7 @@ pub type Room<B> = Vec<Open<B>>;
 /// What came of the states of a room.
 pub struct Grown<B: Searched> {
     /// States that were not known before, and the fingerprint of each.
-    pub rooms: Vec<Room<B>>,
+    pub room: Room<B>,
     pub fingerprints: Vec<u64>,
     /// Ways that ended: out of which state, by whose step, how.
     pub ends: Vec<(u32, Option<u8>, Ending)>,
@@ -42,7 +50,7 @@ pub struct Grown<B: Searched> {
 impl<B: Searched> Grown<B> {
     /// The first state of all.
     pub fn first(fingerprint: u64, open: Open<B>) -> Self {
-        Self { rooms: vec![vec![open]], fingerprints: vec![fingerprint], ends: Vec::new(), steps: 0 }
+        Self { room: vec![open], fingerprints: vec![fingerprint], ends: Vec::new(), steps: 0 }
     }
 }
 
@@ -55,36 +63,72 @@ pub struct Expand<'a, 'p, B: Searched> {
     pub known: Option<&'a Table>,
 }
 
+/// What a worker has in hand.
+struct Work<B: Searched> {
+    grown: Grown<B>,
+    /// The state that steps are made in; it is made its parent again after each.
+    now: Node<B>,
+    /// Successors that are not looked up yet, and their fingerprints.
+    new: Room<B>,
+    prints: Vec<u64>,
+    /// Fingerprints of successors of this room, each in its own place.
+    lately: Vec<u64>,
+    memo: Memo,
+}
+
+/// A step about to be made: whose, out of which state, and what it makes of the switches so far.
+struct Way<'a, B: Searched> {
+    from: &'a Open<B>,
+    task: TaskId,
+    switches: u8,
+}
+
 impl<B: Searched> Expand<'_, '_, B> {
     /// All that can come next of the states of a room.
     pub fn room(&self, room: &[Open<B>]) -> Grown<B> {
-        let mut grown = Grown { rooms: Vec::new(), fingerprints: Vec::new(), ends: Vec::new(), steps: 0 };
-        let mut new = Vec::with_capacity(ROOM);
-        for open in room {
-            if ROOM <= new.len() + self.model.program.tasks.len() {
-                grown.rooms.push(std::mem::replace(&mut new, Vec::with_capacity(ROOM)));
-            }
-            self.successors(open, &mut grown, &mut new);
+        let grown = Grown { room: Vec::new(), fingerprints: Vec::new(), ends: Vec::new(), steps: 0 };
+        let Some(first) = room.first() else { return grown };
+        let (now, lately) = (B::copied(&first.node), vec![0; LATELY]);
+        let mut work = Work { grown, now, new: Vec::new(), prints: Vec::new(), lately, memo: Memo::new() };
+        for some in room.chunks(AT_ONCE) {
+            some.iter().for_each(|open| self.successors(open, &mut work));
+            self.look_up(&mut work);
         }
-        grown.rooms.push(new);
-        grown
+        work.grown
     }
 
-    fn successors(&self, open: &Open<B>, grown: &mut Grown<B>, new: &mut Room<B>) {
+    /// Keeps what is not known. To ask for many at once costs little more than for one: the answers are far away in memory.
+    fn look_up(&self, work: &mut Work<B>) {
+        let known: Vec<bool> = match self.known {
+            None => vec![false; work.prints.len()],
+            Some(table) => work.prints.iter().map(|print| table.contains(*print)).collect(),
+        };
+        for (open, known) in work.new.drain(..).zip(&known) {
+            if !known {
+                work.grown.room.push(open);
+            }
+        }
+        let unknown = work.prints.drain(..).zip(known).filter(|(_, known)| !known);
+        work.grown.fingerprints.extend(unknown.map(|(print, _)| print));
+    }
+
+    fn successors(&self, open: &Open<B>, work: &mut Work<B>) {
         let (model, from) = (self.model, open.number);
         if let Some(outcome) = model.broken(&open.node) {
-            return grown.ends.push((from, None, Ending::Came(outcome)));
+            return work.grown.ends.push((from, None, Ending::Came(outcome)));
         }
         if model.is_over(&open.node) {
-            return grown.ends.push((from, None, Ending::Came(Outcome::Ok)));
+            return work.grown.ends.push((from, None, Ending::Came(Outcome::Ok)));
         }
         let live = model.live(&open.node);
         let chosen = if self.limits.reduces() { reduce::chosen(model, &open.node, live) } else { live };
         let goes_on = self.limits.switches.is_some() && self.goes_on(open);
-        let stepped = self.steps(open, chosen, goes_on, grown, new);
-        let stepped = stepped || (chosen != live && self.steps(open, live - chosen, goes_on, grown, new));
+        work.now = B::copied(&open.node);
+        work.now.st.forget_touched();
+        let stepped = self.steps(open, chosen, goes_on, work);
+        let stepped = stepped || (chosen != live && self.steps(open, live - chosen, goes_on, work));
         if !stepped {
-            grown.ends.push((from, None, Ending::Deadlock));
+            work.grown.ends.push((from, None, Ending::Deadlock));
         }
     }
 
@@ -96,67 +140,83 @@ impl<B: Searched> Expand<'_, '_, B> {
     }
 
     /// Steps of these actors; whether one of them could make one.
-    fn steps(&self, open: &Open<B>, tasks: super::node::Tasks, goes_on: bool, grown: &mut Grown<B>, new: &mut Room<B>) -> bool {
+    fn steps(&self, open: &Open<B>, tasks: Tasks, goes_on: bool, work: &mut Work<B>) -> bool {
         let mut stepped = false;
-        let reduced = self.limits.reduces();
         for task in tasks {
             let switches = open.switches + u8::from(goes_on && task.0 != open.last);
-            new.push(Open { number: open.number, last: task.0, switches, node: B::copied(&open.node) });
-            let Some(child) = new.last_mut() else { unreachable!("cowl bug: a state was just pushed") };
-            let mut came = self.model.step(&mut child.node, task, &mut ());
-            stepped |= came != Stepped::Not;
-            if came != Stepped::Not && self.limits.switches.is_some_and(|max| max < switches) {
-                grown.ends.push((open.number, Some(task.0), Ending::CutShort));
-                new.pop();
-                continue;
-            }
-            grown.steps += u64::from(came != Stepped::Not);
-            if reduced {
-                came = self.follow(&mut child.node, came, &mut grown.steps);
-            }
-            let end = |ending| (open.number, Some(task.0), ending);
-            match came {
-                Stepped::Not => {}
-                Stepped::Came(outcome) => grown.ends.push(end(Ending::Came(outcome))),
-                Stepped::Exhausted(what) => grown.ends.push(end(Ending::Exhausted(what))),
-                Stepped::On => {
-                    if reduced && self.model.renames {
-                        child.node.st.renumber();
-                    }
-                    let fingerprint = self.fingerprint(child);
-                    if self.known.is_none_or(|known| !known.contains(fingerprint)) {
-                        grown.fingerprints.push(fingerprint);
-                        continue;
-                    }
-                }
-            }
-            new.pop();
+            stepped |= self.step(&Way { from: open, task, switches }, work);
+            work.now.restore(&open.node);
         }
         stepped
     }
 
+    /// One step, and those behind it that are no choice; whether it could be made.
+    fn step(&self, way: &Way<'_, B>, work: &mut Work<B>) -> bool {
+        let (model, from, task) = (self.model, way.from, way.task);
+        let mut came = model.step_with(&mut work.now, task, &mut work.memo, &mut ());
+        if came == Stepped::Not {
+            return false;
+        }
+        let end = |ending| (from.number, Some(task.0), ending);
+        if self.limits.switches.is_some_and(|max| max < way.switches) {
+            work.grown.ends.push(end(Ending::CutShort));
+            return true;
+        }
+        work.grown.steps += 1;
+        if self.limits.reduces() {
+            came = self.follow(came, work);
+        }
+        match came {
+            Stepped::On => self.reached(way, work),
+            Stepped::Came(outcome) => work.grown.ends.push(end(Ending::Came(outcome))),
+            Stepped::Exhausted(what) => work.grown.ends.push(end(Ending::Exhausted(what))),
+            Stepped::Not => {}
+        }
+        true
+    }
+
+    /// Keeps the state in hand until it is looked up, unless it came up lately.
+    fn reached(&self, way: &Way<'_, B>, work: &mut Work<B>) {
+        if self.limits.reduces() && self.model.renames {
+            work.now.st.renumber();
+        }
+        let print = work.now.st.fingerprint_after(&way.from.node.st, way.from.print);
+        debug_assert_eq!(print, work.now.st.fingerprint(), "cowl bug: a part was touched that nobody knows of");
+        let fingerprint = self.fingerprint(&work.now, print, (way.task.0, way.switches));
+        if self.known.is_some() {
+            let place = &mut work.lately[fingerprint as usize % LATELY];
+            if *place == fingerprint {
+                return;
+            }
+            *place = fingerprint;
+        }
+        let node = B::copied(&work.now);
+        work.new.push(Open { number: way.from.number, node, print, last: way.task.0, switches: way.switches });
+        work.prints.push(fingerprint);
+    }
+
     /// Goes on as long as one actor alone need be tried.
-    fn follow(&self, node: &mut Node<B>, mut came: Stepped, steps: &mut u64) -> Stepped {
-        let before = *steps;
+    fn follow(&self, mut came: Stepped, work: &mut Work<B>) -> Stepped {
+        let before = work.grown.steps;
         while came == Stepped::On {
-            let Some(task) = reduce::forced(self.model, node) else { return came };
-            match self.model.step(node, task, &mut ()) {
+            let Some(task) = reduce::forced(self.model, &work.now) else { return came };
+            match self.model.step_with(&mut work.now, task, &mut work.memo, &mut ()) {
                 Stepped::Not => return came, // It has to wait after all.
                 then => came = then,
             }
-            *steps += 1;
-            if before + FORCED_MAX < *steps {
+            work.grown.steps += 1;
+            if before + FORCED_MAX < work.grown.steps {
                 return Stepped::Exhausted("steps without a choice");
             }
         }
         came
     }
 
-    fn fingerprint(&self, open: &Open<B>) -> u64 {
-        let own = self.model.fingerprint(&open.node);
+    fn fingerprint(&self, node: &Node<B>, print: u64, (last, switches): (u8, u8)) -> u64 {
+        let own = self.model.fingerprint_with(node, print);
         match self.limits.switches {
             None => own,
-            Some(_) => own ^ (u64::from(open.last) << 8 | u64::from(open.switches)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            Some(_) => own ^ (u64::from(last) << 8 | u64::from(switches)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Where a search stands: the engine's state, how far each actor's lines are, and what explains what was seen.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 #[cfg(test)]
 use super::reduce::Reduction;
-use super::serial::{Effect, Explained, Orders, Pending, Set};
+use super::serial::{Effect, Explained, Memo, Orders, Pending, Set};
 use super::touch::Reach;
 use crate::check::beside::Beside;
 use crate::check::invariants::Books;
@@ -77,6 +77,15 @@ pub struct Node<B: Size> {
     block: u16,
     /// The set of serial orders that explain what was seen.
     serial: Set,
+}
+
+impl<B: Searched> Node<B> {
+    /// Makes this again what `before` is, of which it was a copy when nothing was touched yet.
+    pub(super) fn restore(&mut self, before: &Self) {
+        self.st.restore(&before.st);
+        self.lanes.as_mut().copy_from_slice(before.lanes.as_ref());
+        (self.block, self.serial) = (before.block, before.serial);
+    }
 }
 
 /// Some of the actors.
@@ -192,6 +201,11 @@ impl<'p, B: Searched> Model<'p, B> {
 
     /// A number that equal states share, in every run.
     pub fn fingerprint(&self, node: &Node<B>) -> u64 {
+        self.fingerprint_with(node, node.st.fingerprint())
+    }
+
+    /// The same, where the engine's state is known to have this fingerprint.
+    pub(super) fn fingerprint_with(&self, node: &Node<B>, state: u64) -> u64 {
         let lane = |lane: &Lane| u64::from(lane.next) | u64::from(lane.part) << 16 | u64::from(lane.slept) << 32;
         let mut hasher = foldhash::fast::FixedState::with_seed(3).build_hasher();
         for pair in node.lanes.as_ref().chunks(2) {
@@ -199,7 +213,7 @@ impl<'p, B: Searched> Model<'p, B> {
             hasher.write_u128(u128::from(second) << 64 | u128::from(lane(&pair[0])));
         }
         hasher.write_u128(u128::from(node.serial.hash) << 64 | u128::from(node.block));
-        node.st.fingerprint() ^ hasher.finish()
+        state ^ hasher.finish()
     }
 
     /// All lines are done.
@@ -238,6 +252,11 @@ impl<'p, B: Searched> Model<'p, B> {
 
     /// Makes one step of an actor; where it cannot step, `node` is as before.
     pub fn step<S: Sink>(&self, node: &mut Node<B>, task: TaskId, sink: &mut S) -> Stepped {
+        self.step_with(node, task, &mut Memo::default(), sink)
+    }
+
+    /// The same, by a worker who remembers what he found lately.
+    pub(super) fn step_with<S: Sink>(&self, node: &mut Node<B>, task: TaskId, memo: &mut Memo, sink: &mut S) -> Stepped {
         let lane = node.lanes.as_ref()[task.idx()];
         let started = node.st.task(task).at == At::Idle;
         let pc = match started {
@@ -258,7 +277,7 @@ impl<'p, B: Searched> Model<'p, B> {
             let next = self.next[pc.idx()];
             node.lanes.as_mut()[task.idx()] = Lane { next, part: 0, slept: false };
         }
-        let stepped = self.progressed(node, task, pc, progress);
+        let stepped = self.progressed(node, (task, pc), progress, memo);
         let own = node.st.task(task);
         if stepped == Stepped::On && (own.at == At::Idle || own.flags.contains(TaskFlags::ASLEEP)) {
             self.after(node);
@@ -273,15 +292,17 @@ impl<'p, B: Searched> Model<'p, B> {
         broken.map(|broken| Outcome::Breach(broken.rule.number))
     }
 
-    fn progressed(&self, node: &mut Node<B>, task: TaskId, pc: Pc, progress: Progress) -> Stepped {
+    fn progressed(&self, node: &mut Node<B>, (task, pc): (TaskId, Pc), progress: Progress, memo: &mut Memo) -> Stepped {
         match progress {
             Progress::Moved | Progress::Blocked => Stepped::On,
             Progress::Committed { page, len, seen, done } => {
                 for part in page..page + len {
                     let effect = Effect { task, pc, part, seen };
-                    let unasked = Explained::By(node.serial);
-                    let explained = || self.orders.effect(node.serial, &self.pending(node, task, pc), &effect);
-                    match if self.unjudged { unasked } else { explained() } {
+                    let mut explained = || {
+                        let pending = || self.pending(node, task, pc).collect();
+                        self.orders.effect((node.serial, &mut *memo), self.event(node, &effect), pending, &effect)
+                    };
+                    match if self.unjudged { Explained::By(node.serial) } else { explained() } {
                         Explained::By(serial) => node.serial = serial,
                         Explained::ByNone(outcome) => return Stepped::Came(outcome),
                     }
@@ -297,17 +318,27 @@ impl<'p, B: Searched> Model<'p, B> {
     }
 
     /// All operations under way, `task`'s among them, which may have ended in the engine with this very step.
-    fn pending(&self, node: &Node<B>, task: TaskId, pc: Pc) -> Vec<Pending> {
-        let under_way = |at: &TaskId| *at == task || node.st.task(*at).at != At::Idle;
-        (0..self.program.tasks.len())
-            .map(TaskId::at)
-            .filter(under_way)
-            .map(|at| {
-                let pc = if at == task { pc } else { node.st.task(at).pc };
-                Pending { task: at, pc, part: node.lanes.as_ref()[at.idx()].part }
-            })
-            .filter(|pending| pending.part < self.program.code[pending.pc.idx()].op.parts())
-            .collect()
+    fn pending<'n>(&'n self, node: &'n Node<B>, task: TaskId, pc: Pc) -> impl Iterator<Item = Pending> + 'n {
+        let tasks = (0..self.program.tasks.len()).map(TaskId::at);
+        tasks.filter_map(move |at| {
+            let own = node.st.task(at);
+            let pc = if at == task { pc } else { own.pc };
+            let pending = Pending { task: at, pc, part: node.lanes.as_ref()[at.idx()].part };
+            let under_way = at == task || own.at != At::Idle;
+            (under_way && pending.part < self.program.code[pc.idx()].op.parts()).then_some(pending)
+        })
+    }
+
+    /// A number that an effect among the same operations under way has always.
+    fn event(&self, node: &Node<B>, effect: &Effect) -> u64 {
+        let mut hasher = foldhash::fast::FixedState::with_seed(2).build_hasher();
+        let word = |task: TaskId, pc: Pc, part: u16| u64::from(task.0) | u64::from(pc.0) << 16 | u64::from(part) << 32;
+        for Pending { task, pc, part } in self.pending(node, effect.task, effect.pc) {
+            hasher.write_u64(word(task, pc, part) | 1 << 63);
+        }
+        hasher.write_u64(word(effect.task, effect.pc, effect.part));
+        effect.seen.hash(&mut hasher);
+        hasher.finish()
     }
 
     fn ended(&self, node: &mut Node<B>, task: TaskId, pc: Pc, end: End) -> Stepped {

@@ -8,8 +8,8 @@ use super::report::{Bound, Ending, Found, Report};
 use super::table::Table;
 use crate::types::TaskId;
 
-/// Rooms whose successors are made before any of them is kept.
-const ROOMS_AT_ONCE: usize = 32;
+/// States whose successors are made before any of them is kept.
+const STATES_AT_ONCE: usize = 1 << 14;
 
 /// Where a search stops, and what it may leave out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +90,8 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
             next: Vec::new(),
             report: Report::default(),
         };
-        let start = Open { number: 0, node: model.start(), last: NOBODY, switches: 0 };
+        let node = model.start();
+        let start = Open { number: 0, print: node.st.fingerprint(), node, last: NOBODY, switches: 0 };
         search.keep(vec![Grown::first(model.fingerprint(&start.node), start)], &Alone);
         std::mem::swap(&mut search.open, &mut search.next);
         search
@@ -107,7 +108,14 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
             depth += 1;
             let mut rooms = std::mem::take(&mut self.open).into_iter();
             while self.report.bound.is_none() && 0 < rooms.len() {
-                self.batch(rooms.by_ref().take(ROOMS_AT_ONCE).collect(), hands);
+                let (mut batch, mut states) = (Vec::new(), 0);
+                while states < STATES_AT_ONCE
+                    && let Some(room) = rooms.next()
+                {
+                    states += room.len();
+                    batch.push(room);
+                }
+                self.batch(batch, hands);
                 let waiting = rooms.as_slice().iter().chain(&self.next).map(Vec::len).sum();
                 let bytes = self.bytes(waiting);
                 let progress = Progress { states: self.table.len(), waiting, depth, bytes };
@@ -160,19 +168,16 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
             self.table.insert_all(&fingerprints, hands)
         }
         .into_iter();
-        for mut room in grown.into_iter().flat_map(|grown| grown.rooms) {
-            room.retain_mut(|open| {
-                let new = is_new.next() == Some(true);
-                if new {
-                    open.number = self.table.link(open.number, open.last);
-                }
-                new
-            });
-            match self.next.last_mut() {
-                Some(last) if last.len() + room.len() <= ROOM => last.append(&mut room),
-                _ if room.is_empty() => {}
-                _ => self.next.push(room),
-            }
+        let mut number = self.table.len() as u32;
+        let work = grown.into_iter().map(|Grown { room, .. }| {
+            let is_new: Vec<bool> = is_new.by_ref().take(room.len()).collect();
+            let first = number;
+            number += is_new.iter().filter(|new| **new).count() as u32;
+            (room, is_new, first)
+        });
+        for (rooms, links) in hands.map(work.collect(), &numbered) {
+            self.table.link_all(&links);
+            self.next.extend(rooms);
         }
     }
 
@@ -180,7 +185,7 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
     fn one_by_one(&mut self, grown: &mut [Grown<B>], mut room: usize) -> Vec<bool> {
         let mut is_new = Vec::new();
         for grown in grown {
-            for (open, fingerprint) in grown.rooms.iter().flatten().zip(&grown.fingerprints) {
+            for (open, fingerprint) in grown.room.iter().zip(&grown.fingerprints) {
                 let other = if self.limits.exact { self.exact.get(fingerprint).map_or(0, Vec::len) } else { 0 };
                 let known = match self.limits.exact {
                     true => self.exact.get(fingerprint).is_some_and(|nodes| nodes.contains(&open.node)),
@@ -213,6 +218,32 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
                 path.extend(task);
                 self.report.endings.push(Found { ending, count: 1, path: path.into_iter().map(TaskId).collect() });
             }
+        }
+    }
+}
+
+/// Keeps of a room what is new, numbers it, and says how each was reached.
+fn numbered<B: Searched>((room, is_new, first): (Room<B>, Vec<bool>, u32)) -> (Vec<Room<B>>, Vec<(u32, u8)>) {
+    let mut links = Vec::with_capacity(is_new.len());
+    let mut rooms = Vec::new();
+    let mut new = room.into_iter().zip(is_new).filter(|(_, new)| *new).map(|(open, _)| open);
+    loop {
+        let mut kept = Vec::with_capacity(ROOM);
+        for mut open in new.by_ref().take(ROOM) {
+            links.push((open.number, open.last));
+            open.number = first + links.len() as u32 - 1;
+            kept.push(open);
+        }
+        if kept.is_empty() {
+            return (rooms, links);
+        }
+        let full = kept.len() == ROOM;
+        if !full {
+            kept.shrink_to_fit();
+        }
+        rooms.push(kept);
+        if !full {
+            return (rooms, links);
         }
     }
 }

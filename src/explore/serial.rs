@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::check::{claim, verdict};
 use crate::ideal::{EverHeld, Ideal, Promise};
@@ -68,6 +68,31 @@ pub struct Set {
     pub hash: u64,
 }
 
+/// What one worker found lately, so that workers seldom meet at what they share.
+#[derive(Clone, Debug, Default)]
+pub struct Memo(Vec<Option<(u32, u64, Explained)>>);
+
+impl Memo {
+    /// Answers kept: a power of two.
+    const ROOM: usize = 1 << 8;
+
+    pub fn new() -> Self {
+        Self(vec![None; Self::ROOM])
+    }
+
+    fn or_ask(&mut self, set: Set, event: u64, ask: impl FnOnce() -> Explained) -> Explained {
+        if self.0.is_empty() {
+            return ask();
+        }
+        let place = (event ^ u64::from(set.number).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> (64 - Self::ROOM.ilog2());
+        let kept = &mut self.0[place as usize];
+        match *kept {
+            Some((number, known, explained)) if number == set.number && known == event => explained,
+            _ => kept.insert((set.number, event, ask())).2,
+        }
+    }
+}
+
 /// All sets that a search has met.
 pub struct Orders<'p, B: Size> {
     program: &'p Program,
@@ -75,7 +100,7 @@ pub struct Orders<'p, B: Size> {
 }
 
 struct Kept<B: Size> {
-    sets: Vec<Worlds<B>>,
+    sets: Vec<Arc<Worlds<B>>>,
     by_hash: BTreeMap<u64, u32>,
     known: BTreeMap<(u32, u64), Explained>,
 }
@@ -90,7 +115,7 @@ impl<'p, B: Size> Orders<'p, B> {
         let world = World { ideal: Ideal::new(program), ahead: vec![Vec::new(); program.tasks.len()] };
         let first = worlds(vec![world]);
         let by_hash = BTreeMap::from([(first.hash, 0)]);
-        Self { program, kept: RwLock::new(Kept { sets: vec![first], by_hash, known: BTreeMap::new() }) }
+        Self { program, kept: RwLock::new(Kept { sets: vec![Arc::new(first)], by_hash, known: BTreeMap::new() }) }
     }
 
     /// The set before the first instruction.
@@ -103,16 +128,28 @@ impl<'p, B: Size> Orders<'p, B> {
         self.kept.read().unwrap_or_else(PoisonError::into_inner).sets.len()
     }
 
-    /// An operation shows a part of its effect. `pending` are all operations under way, it among them.
-    pub fn effect(&self, set: Set, pending: &[Pending], effect: &Effect) -> Explained {
-        self.remembered(set, hash_of((pending, effect)), |worlds| {
-            let mut found = Found { orders: self, pending, effect, met: BTreeMap::new(), kept: Vec::new(), unmet: None };
-            worlds.worlds.iter().for_each(|(_, world)| found.from(world.clone()));
-            match (found.kept.is_empty(), found.unmet) {
-                (true, outcome) => Err(outcome.unwrap_or(Outcome::Lost)),
-                (false, _) => Ok(found.kept),
-            }
-        })
+    /// An operation shows a part of its effect. `pending` are all operations under way, it among them, and `event` is a number
+    /// that the same effect among the same operations has always.
+    pub fn effect(
+        &self,
+        (set, memo): (Set, &mut Memo),
+        event: u64,
+        pending: impl Fn() -> Vec<Pending>,
+        effect: &Effect,
+    ) -> Explained {
+        let ask = || {
+            self.remembered(set, event, |worlds| {
+                let pending = pending();
+                let mut found =
+                    Found { orders: self, pending: &pending, effect, met: BTreeMap::new(), kept: Vec::new(), unmet: None };
+                worlds.worlds.iter().for_each(|(_, world)| found.from(world.clone()));
+                match (found.kept.is_empty(), found.unmet) {
+                    (true, outcome) => Err(outcome.unwrap_or(Outcome::Lost)),
+                    (false, _) => Ok(found.kept),
+                }
+            })
+        };
+        memo.or_ask(set, event, ask)
     }
 
     /// An operation ended without having had any further effect: worlds in which it had are none.
@@ -133,22 +170,24 @@ impl<'p, B: Size> Orders<'p, B> {
     }
 
     fn remembered(&self, set: Set, event: u64, make: impl FnOnce(&Worlds<B>) -> Result<Vec<World<B>>, Outcome>) -> Explained {
-        {
+        let from = {
             let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = kept.known.get(&(set.number, event)) {
                 return *known;
             }
-        }
+            kept.sets[set.number as usize].clone()
+        };
+        // Without the lock: should two workers do the same, they find the same.
+        let made = make(&from).map(worlds);
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        let explained = match make(&kept.sets[set.number as usize]) {
+        let explained = match made {
             Err(outcome) => Explained::ByNone(outcome),
             Ok(next) => {
-                let next = worlds(next);
                 let hash = next.hash;
-                let number = kept.by_hash.get(&next.hash).copied().unwrap_or_else(|| {
+                let number = kept.by_hash.get(&hash).copied().unwrap_or_else(|| {
                     let number = kept.sets.len() as u32;
-                    kept.by_hash.insert(next.hash, number);
-                    kept.sets.push(next);
+                    kept.by_hash.insert(hash, number);
+                    kept.sets.push(Arc::new(next));
                     number
                 });
                 Explained::By(Set { number, hash })

@@ -97,7 +97,7 @@ impl Table {
 
     /// Puts in what was not there yet, each shard by one worker; which of them were not, in their order.
     ///
-    /// Their links are still to be added, in this order: [`Table::link`].
+    /// Their links are still to be added, in this order: [`Table::link_all`].
     pub fn insert_all(&mut self, fingerprints: &[&[u64]], hands: &impl Hands) -> Vec<bool> {
         let work: Vec<_> = self.shards.chunks_mut(SHARDS_AT_ONCE).enumerate().collect();
         let news = hands.map(work, &|(part, shards): (usize, &mut [Shard])| {
@@ -115,11 +115,10 @@ impl Table {
         is_new
     }
 
-    /// Says how the next new state was reached; its number.
-    pub fn link(&mut self, parent: u32, task: u8) -> u32 {
-        self.parents.push(parent);
-        self.tasks.push(task);
-        self.parents.len() as u32 - 1
+    /// Says how the next new states were reached: out of which, by whose step.
+    pub fn link_all(&mut self, links: &[(u32, u8)]) {
+        self.parents.extend(links.iter().map(|(parent, _)| *parent));
+        self.tasks.extend(links.iter().map(|(_, task)| *task));
     }
 
     /// The actors that stepped from the first state to this one.
@@ -144,7 +143,10 @@ mod tests {
     }
 
     fn insert(table: &mut Table, fingerprint: u64, parent: u32, task: u8) -> Option<u32> {
-        table.insert_only(fingerprint).then(|| table.link(parent, task))
+        table.insert_only(fingerprint).then(|| {
+            table.link_all(&[(parent, task)]);
+            table.len() as u32 - 1
+        })
     }
 
     #[test]

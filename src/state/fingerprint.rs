@@ -5,47 +5,30 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use super::{At, Folio, LargeFolio, Mm, MmapLock, Page, Pte, Slot, State, SwapSlot, Target, Task, Vma};
+use super::{At, Folio, LargeFolio, Mm, MmapLock, Page, Part, Pte, Slot, State, SwapSlot, Target, Task, Vma};
 use crate::types::{Large, Number, Size, ValueId};
 
-/// Feeds a hasher 16 bytes at a time, which is what it does in one multiplication.
-struct Feeder<H> {
-    hasher: H,
-    half: Option<u64>,
+/// Mixes what a part is with which part it is, in two multiplications.
+#[inline(always)]
+fn mix(place: u64, value: u128) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::with_seed(0).build_hasher();
+    hasher.write_u128(value);
+    hasher.write_u64(place);
+    hasher.finish()
 }
 
-impl<H: Hasher> Feeder<H> {
-    #[inline(always)] // In a row of calls the compiler then knows which half each of them is.
-    fn push(&mut self, word: u64) {
-        match self.half.take() {
-            None => self.half = Some(word),
-            Some(half) => self.hasher.write_u128(u128::from(word) << 64 | u128::from(half)),
-        }
-    }
-
-    /// The entries of a table that are used, and then which those were: of most tables few are.
-    ///
-    /// Read from its end, what is written can be understood in one way only.
-    #[inline(always)]
-    fn used<T>(&mut self, entries: &[T], is_used: impl Fn(&T) -> bool, put: impl Fn(&mut H, usize, &T)) {
-        for (chunk, first) in entries.chunks(64).zip((0..).step_by(64)) {
-            let mut used = 0;
-            for (at, entry) in chunk.iter().enumerate() {
-                if is_used(entry) {
-                    put(&mut self.hasher, first + at, entry);
-                    used |= 1 << at;
-                }
-            }
-            self.push(used);
-        }
-    }
-
-    fn finish(mut self) -> u64 {
-        if self.half.is_some() {
-            self.push(0);
-        }
-        self.hasher.finish()
-    }
+/// Kinds of parts, in bits above their numbers.
+mod kind {
+    pub const SLOT: u64 = 1 << 32;
+    pub const FRAME: u64 = 2 << 32;
+    pub const TASK: u64 = 3 << 32;
+    pub const MM: u64 = 4 << 32;
+    pub const HELD: u64 = 5 << 32;
+    pub const CACHE: u64 = 6 << 32;
+    pub const LARGE: u64 = 7 << 32;
+    pub const SWAP: u64 = 8 << 32;
+    pub const TLB: u64 = 9 << 32;
+    pub const ZERO: u64 = 10 << 32;
 }
 
 /// Puts the small parts that a value is made of side by side, and feeds a hasher 16 bytes at a time.
@@ -105,28 +88,101 @@ impl<H: Hasher> Hasher for Packer<'_, H> {
 impl<B: Size> State<B> {
     /// 64 bits that equal states share. Of n different states some two share them with odds of about n² / 2⁶⁵.
     ///
-    /// The same on every machine and in every run. What is unused equals its default ([`State`]) and is passed over.
+    /// The same on every machine and in every run. It is the sum of what each part adds, so that after a step only what was
+    /// touched need be looked at ([`State::fingerprint_after`]). What is unused equals its default ([`State`]) and adds nothing.
     pub fn fingerprint(&self) -> u64 {
-        let Self { mms, slots, pages, folios, cache, held, tasks, larges, swap, tlbs, zero_refcount, zero_words } = self;
-        let pages = pages.as_ref();
-        let mut to = Feeder { hasher: foldhash::fast::FixedState::with_seed(0).build_hasher(), half: None };
-        to.used(slots.as_ref(), |slot| !slot.vma.flags.is_empty(), |hasher, _, entry| hasher.write_u128(slot(entry)));
-        to.used(
-            folios.as_ref(),
-            |folio| !folio.is_free() || folio.is_large(),
-            |hasher, at, folio| hasher.write_u128(frame::<B>(folio, &pages[at])),
-        );
-        to.used(cache.as_ref(), |entry| *entry != Target::None, |hasher, _, entry| hasher.write_u64(target(*entry)));
-        to.used(held.as_ref(), |entry| *entry != Target::None, |hasher, _, entry| hasher.write_u64(target(*entry)));
-        mms.as_ref().iter().for_each(|entry| to.push(mm(entry)));
-        to.used(tasks.as_ref(), |task| !is_idle(task), |hasher, _, entry| Packer::put(hasher, entry));
-        to.used(larges.as_ref(), |entry| *entry != LargeFolio::default(), |hasher, _, entry| entry.hash(hasher));
-        to.used(swap.as_ref(), |entry| swapped(entry) != 0, |hasher, _, entry| hasher.write_u128(swapped(entry)));
-        to.used(tlbs.as_ref(), Option::is_some, |hasher, _, entry| entry.hash(hasher));
-        to.push(u64::from(zero_refcount.get()));
-        to.push(words(zero_words.as_ref()));
-        to.finish()
+        let tables = [
+            sum(self.slots.as_ref().len(), |at| self.print_of(Part::Slot(at))),
+            sum(self.folios.as_ref().len(), |at| self.print_of(Part::Frame(at))),
+            sum(self.tasks.as_ref().len(), |at| self.print_of(Part::Task(at))),
+            sum(self.mms.as_ref().len(), |at| self.print_of(Part::Mm(at))),
+            self.print_of(Part::Held),
+            self.print_of(Part::Rest),
+        ];
+        tables.into_iter().fold(0, u64::wrapping_add)
     }
+
+    /// What a part adds to the fingerprint.
+    #[inline]
+    pub(super) fn print_of(&self, part: Part) -> u64 {
+        match part {
+            Part::Slot(at) => {
+                let entry = &self.slots.as_ref()[at];
+                if entry.vma.flags.is_empty() { 0 } else { mix(kind::SLOT | at as u64, slot(entry)) }
+            }
+            Part::Frame(at) => {
+                let folio = &self.folios.as_ref()[at];
+                let free = folio.is_free() && !folio.is_large();
+                if free { 0 } else { mix(kind::FRAME | at as u64, frame::<B>(folio, &self.pages.as_ref()[at])) }
+            }
+            Part::Task(at) => {
+                let task = &self.tasks.as_ref()[at];
+                if is_idle(task) { 0 } else { packed(kind::TASK | at as u64, task) }
+            }
+            Part::Mm(at) => match mm(&self.mms.as_ref()[at]) {
+                0 => 0,
+                word => mix(kind::MM | at as u64, word.into()),
+            },
+            Part::Held => targets(kind::HELD, self.held.as_ref()),
+            Part::Rest => self.print_of_rest(),
+        }
+    }
+
+    fn print_of_rest(&self) -> u64 {
+        // All fields are named, so that none can be forgotten here; those without a name are parts of their own.
+        let Self {
+            mms: _,
+            slots: _,
+            pages: _,
+            folios: _,
+            held: _,
+            tasks: _,
+            touched: _,
+            cache,
+            larges,
+            swap,
+            tlbs,
+            zero_refcount,
+            zero_words,
+        } = self;
+        let (larges, swap, tlbs) = (larges.as_ref(), swap.as_ref(), tlbs.as_ref());
+        let large = |at: usize| match larges[at] == LargeFolio::default() {
+            true => 0,
+            false => packed(kind::LARGE | at as u64, &larges[at]),
+        };
+        let slot = |at: usize| match swapped(&swap[at]) {
+            0 => 0,
+            slot => mix(kind::SWAP | at as u64, slot),
+        };
+        let tlb = |at: usize| if tlbs[at].is_none() { 0 } else { packed(kind::TLB | at as u64, &tlbs[at]) };
+        let zero = u128::from(zero_refcount.get()) << 64 | u128::from(words(zero_words.as_ref()));
+        let zero = if zero == 0 { 0 } else { mix(kind::ZERO, zero) };
+        let tables =
+            [targets(kind::CACHE, cache.as_ref()), sum(larges.len(), large), sum(swap.len(), slot), sum(tlbs.len(), tlb)];
+        tables.into_iter().fold(zero, u64::wrapping_add)
+    }
+}
+
+#[inline]
+fn sum(len: usize, print: impl Fn(usize) -> u64) -> u64 {
+    (0..len).map(print).fold(0, u64::wrapping_add)
+}
+
+#[inline]
+fn targets<N: Number>(kind: u64, targets: &[Target<N>]) -> u64 {
+    sum(targets.len(), |at| match target(targets[at]) {
+        0 => 0,
+        word => mix(kind | at as u64, word.into()),
+    })
+}
+
+/// What a value of several kinds of parts adds.
+#[inline]
+fn packed(place: u64, value: &impl Hash) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::with_seed(0).build_hasher();
+    Packer::put(&mut hasher, value);
+    hasher.write_u64(place);
+    hasher.finish()
 }
 
 /// A task without an instruction; such tasks are all alike.

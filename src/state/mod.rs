@@ -10,6 +10,7 @@ mod rename;
 mod rmap;
 mod swap;
 mod task;
+mod touched;
 
 pub use folio::{Folio, FolioFlags, LargeFolio, Owner, PIN_BIAS, Page, Pfn, SwapSlot};
 pub use mm::{Mm, MmapLock, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
@@ -19,6 +20,7 @@ pub use task::{
 
 use crate::ir::Program;
 use crate::types::{Number, ProcId, Size, Small, Table, TaskId, ValueId, Vpn, WordId};
+use touched::{Part, Touched};
 
 /// Everything that decides what happens next.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -42,6 +44,8 @@ pub struct State<B: Size> {
     zero_refcount: B::Number,
     /// What the zero page holds: zeros, unless something went badly wrong.
     zero_words: B::Words,
+    /// What was lent out to be changed.
+    touched: Touched,
 }
 
 const _: () = assert!(size_of::<State<Small>>() <= 512, "one explorer state must stay a cheap memcpy");
@@ -87,6 +91,7 @@ impl<B: Size> State<B> {
             tlbs: B::Tasks::filled(program.tasks.len()),
             zero_refcount: B::Number::default(),
             zero_words: B::Words::default(),
+            touched: Touched::default(),
         };
         state.mm_mut(ProcId(0)).alive = true;
         if let Some((slots, _)) = program.system.swap {
@@ -107,6 +112,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn mm_mut(&mut self, proc: ProcId) -> &mut Mm {
+        self.touched.add(Part::Mm(proc.idx()));
         &mut self.mms.as_mut()[proc.idx()]
     }
 
@@ -122,6 +128,7 @@ impl<B: Size> State<B> {
 
     pub fn slot_mut(&mut self, proc: ProcId, vpn: Vpn) -> &mut Slot<B::Number> {
         let at = proc.idx() * self.pages_per_mm() + vpn.idx();
+        self.touched.add(Part::Slot(at));
         &mut self.slots.as_mut()[at]
     }
 
@@ -160,6 +167,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn page_mut(&mut self, pfn: Pfn<B::Number>) -> &mut Page<B> {
+        self.touched.add(Part::Frame(pfn.idx()));
         &mut self.pages.as_mut()[pfn.idx()]
     }
 
@@ -178,6 +186,7 @@ impl<B: Size> State<B> {
 
     pub fn folio_mut(&mut self, pfn: Pfn<B::Number>) -> &mut Folio<B::Number> {
         let head = self.head(pfn);
+        self.touched.add(Part::Frame(head.idx()));
         &mut self.folios.as_mut()[head.idx()]
     }
 
@@ -199,6 +208,7 @@ impl<B: Size> State<B> {
 
     pub fn large_mut(&mut self, pfn: Pfn<B::Number>) -> &mut LargeFolio<B::Number> {
         let at = self.head(pfn).idx() / FRAMES_PER_LARGE;
+        self.touched.add(Part::Rest);
         &mut self.larges.as_mut()[at]
     }
 
@@ -208,6 +218,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn swap_mut(&mut self) -> &mut [SwapSlot<B>] {
+        self.touched.add(Part::Rest);
         self.swap.as_mut()
     }
 
@@ -217,6 +228,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn set_tlb(&mut self, task: TaskId, entry: Option<(Vpn, Pfn<B::Number>)>) {
+        self.touched.add(Part::Rest);
         self.tlbs.as_mut()[task.idx()] = entry.map(|(vpn, pfn)| (B::Number::new(vpn.0.into()), pfn));
     }
 
@@ -226,6 +238,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn set_cache(&mut self, place: usize, target: Target<B::Number>) {
+        self.touched.add(Part::Rest);
         self.cache.as_mut()[place] = target;
     }
 
@@ -240,6 +253,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn held_mut(&mut self) -> &mut [Target<B::Number>] {
+        self.touched.add(Part::Held);
         self.held.as_mut()
     }
 
@@ -248,6 +262,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn task_mut(&mut self, task: TaskId) -> &mut Task<B::Number> {
+        self.touched.add(Part::Task(task.idx()));
         &mut self.tasks.as_mut()[task.idx()]
     }
 
@@ -257,6 +272,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn tasks_mut(&mut self) -> &mut [Task<B::Number>] {
+        self.touched.add_all();
         self.tasks.as_mut()
     }
 
@@ -266,6 +282,7 @@ impl<B: Size> State<B> {
     }
 
     pub fn add_zero_refs(&mut self, by: i32) {
+        self.touched.add(Part::Rest);
         self.zero_refcount = self.zero_refcount.plus(by);
     }
 
@@ -284,6 +301,7 @@ impl<B: Size> State<B> {
     pub fn alloc_order(&mut self, order: u8) -> Result<Pfn<B::Number>, OutOfFrames> {
         let pages = 1 << order;
         let free = self.free_row(pages).ok_or(OutOfFrames)?;
+        self.touch_frames(free, pages);
         self.folios.as_mut()[free..free + pages].fill(Folio { order, ..Folio::default() });
         let pfn = Pfn::at(free);
         self.folio_mut(pfn).refcount = B::Number::new(1);
@@ -343,6 +361,10 @@ impl<B: Size> State<B> {
         self.free_if_unused(pfn);
     }
 
+    fn touch_frames(&mut self, first: usize, frames: usize) {
+        (first..first + frames).for_each(|frame| self.touched.add(Part::Frame(frame)));
+    }
+
     fn free_if_unused(&mut self, pfn: Pfn<B::Number>) {
         if self.folio(pfn).is_free() {
             self.free(pfn);
@@ -355,6 +377,7 @@ impl<B: Size> State<B> {
             *self.large_mut(pfn) = LargeFolio::default();
         }
         let (first, pages) = (self.head(pfn).idx(), 1_usize << self.folio(pfn).order);
+        self.touch_frames(first, pages);
         self.folios.as_mut()[first..first + pages].fill(Folio::default());
         self.pages.as_mut()[first..first + pages].fill(Page::default());
     }
@@ -368,6 +391,7 @@ impl<B: Size> State<B> {
         let cached = self.is_swapcached(kept);
         let flags = self.folio(kept).flags;
         *self.large_mut(kept) = LargeFolio::default();
+        self.touch_frames(head, 1 << order);
         for at in head..head + (1 << order) {
             let refs = u32::from(cached) + u32::from(at == kept.idx());
             self.folios.as_mut()[at] = Folio { refcount: B::Number::new(refs), flags, ..Folio::default() };
@@ -378,8 +402,11 @@ impl<B: Size> State<B> {
     pub fn store(&mut self, target: Target<B::Number>, word: Option<WordId>, value: ValueId) {
         let words = match target {
             Target::Page(pfn) | Target::Special(pfn) | Target::Migration(pfn) => self.page_mut(pfn).words.as_mut(),
-            Target::Zero => self.zero_words.as_mut(),
-            Target::Swap(slot) => self.swap.as_mut()[slot.get() as usize].words.as_mut(),
+            Target::Zero => {
+                self.touched.add(Part::Rest);
+                self.zero_words.as_mut()
+            }
+            Target::Swap(slot) => self.swap_mut()[slot.get() as usize].words.as_mut(),
             Target::None | Target::Guard => return,
         };
         match word {

@@ -28,6 +28,7 @@ impl<B: Size> State<B> {
             next += 1;
             *number = B::Number::new(next as u32);
         }
+        self.touched.add_all();
         let place = |at: usize| numbers.as_ref()[at].get() as usize - 1;
         let (pages, folios) = (self.pages.clone(), self.folios.clone());
         for (at, (page, folio)) in pages.as_ref().iter().zip(folios.as_ref()).enumerate() {
