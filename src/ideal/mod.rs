@@ -69,6 +69,12 @@ impl<B: Size, N: Note> Ideal<B, N> {
         ideal
     }
 
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        let Self { slots, cache, held, kept, refs } = self;
+        size_of::<Self>() + slots.heap() + cache.heap() + held.heap() + kept.heap() + refs.heap()
+    }
+
     /// Performs what instruction `pc` does to page `page` of its range, and says what it may show.
     ///
     /// The pages of a range come in order; an instruction without a range is one part with `page` 0. Of instructions that

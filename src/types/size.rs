@@ -48,6 +48,8 @@ impl Number for u16 {
 pub trait Table<T>: Send + Sync + Clone + PartialEq + Eq + Hash + Debug + AsRef<[T]> + AsMut<[T]> {
     /// `len` entries with their default value; an array has its full length always.
     fn filled(len: usize) -> Self;
+    /// Bytes that it takes beside those of itself.
+    fn heap(&self) -> usize;
 }
 
 impl<T: Copy + Default + Eq + Hash + Debug + Send + Sync, const N: usize> Table<T> for [T; N] {
@@ -55,11 +57,19 @@ impl<T: Copy + Default + Eq + Hash + Debug + Send + Sync, const N: usize> Table<
         assert!(len <= N, "cowl bug: {len} entries asked of a table of {N}; lowering must check `Size::fits`");
         [T::default(); N]
     }
+
+    fn heap(&self) -> usize {
+        0
+    }
 }
 
 impl<T: Copy + Default + Eq + Hash + Debug + Send + Sync> Table<T> for Vec<T> {
     fn filled(len: usize) -> Self {
         vec![T::default(); len]
+    }
+
+    fn heap(&self) -> usize {
+        self.len() * size_of::<T>()
     }
 }
 
