@@ -2,7 +2,7 @@
 
 use super::{Cx, Progress, Ruling, exclusive, fault, huge, hugetlb, uffd, zap};
 use crate::policy::{Defect, ForkPinnedPte, ForkSeq, Policy};
-use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
+use crate::state::{At, ForkAt, Grab, Pfn, Pte, PteFlags, Slot, Target, Task, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
@@ -68,9 +68,22 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, child: ProcId) -> Pr
     }
 }
 
-/// Whether the parent's pte is write-protected before it is known that the page is shared, and made writable again after its copy.
+/// Whether the parent's pte is write-protected before it is known whether the page will be shared, and made writable again
+/// where it is to be copied. No barrier stood between that store and the look for pins: a lockless walk may have seen neither.
+///
+/// Source: mm/memory.c `copy_present_page` (70e806e4e645, until f3c64eda3e50, both before 5.9).
 fn protects_first(policy: &Policy) -> bool {
     policy.defects.has(Defect::B7)
+}
+
+/// Whether a lockless walk that reads this pte of a process again may still see it as it was, writable: see [`protects_first`].
+pub(super) fn hides_protection<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn, seen: Pte<B::Number>) -> bool {
+    let protected = Pte { flags: seen.flags - PteFlags::WRITE, ..seen };
+    let shares = |at: ForkAt| matches!(at, ForkAt::Dup | ForkAt::Wrprotect | ForkAt::Install);
+    let under_way = |task: &Task<B::Number>| matches!(task.at, At::Fork(page, at) if page == vpn && shares(at));
+    protects_first(cx.policy)
+        && cx.st.pte(proc, vpn) == protected
+        && cx.st.mm(proc).ptl.is_some_and(|holder| under_way(cx.st.task(holder)))
 }
 
 /// A page of the parent and where it goes.
@@ -123,6 +136,9 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mut pair: Pair) -> Progress {
     }
     cx.try_lock_ptl(pair.parent);
     let copies = must_copy(cx, pair);
+    if protects_first(cx.policy) && !copies {
+        cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
+    }
     let by_pmd = cx.st.pte(pair.parent, pair.vpn).flags.contains(PteFlags::PMD);
     if by_pmd && !huge::fork_splits(cx, pair.parent, pair.vpn, copies) {
         return cx.goto(pair.at(ForkAt::Dup));
@@ -133,9 +149,6 @@ fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mut pair: Pair) -> Progress {
         return cx.goto(pair.at(ForkAt::Decide));
     }
     if copies {
-        if protects_first(cx.policy) {
-            cx.st.slot_mut(pair.parent, pair.vpn).pte.flags.remove(PteFlags::WRITE);
-        }
         cx.unlock_ptl(pair.parent);
         cx.goto(pair.at(ForkAt::Alloc))
     } else {
@@ -353,11 +366,7 @@ fn copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> Progress {
     fault::map_new_anon(cx, pair.child, new);
     let vma = cx.st.slot(pair.child, pair.vpn).vma;
     cx.st.slot_mut(pair.child, pair.vpn).pte = Pte { target: Target::Page(new), flags: fault::written_flags(&vma) };
-    let parent_is_writable = cx.st.slot(pair.parent, pair.vpn).vma.flags.contains(VmaFlags::WRITE);
     let parent = &mut cx.st.slot_mut(pair.parent, pair.vpn).pte.flags;
-    if protects_first(cx.policy) {
-        parent.set(PteFlags::WRITE, parent_is_writable);
-    }
     if cx.policy.defects.has(Defect::EarlyCopyWrprotectsParent) {
         parent.remove(PteFlags::WRITE);
     }

@@ -256,7 +256,8 @@ fn recheck<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, seq: u8) -> Progress {
     let lost = collapse::hides(cx.st, cx.program, cx.proc(), cx.vpn()) && !cx.policy.defects.has(Defect::B21);
     let seen = unmarked(cx.me().seen);
     let ordered = decide_order(cx.policy.gupfast_order) && !cx.policy.defects.has(Defect::UnmapForgetsBarrier);
-    if (cx.slot().pte != seen && (ordered || !is_just_cleared(cx, seen))) || lost {
+    let late = (!ordered && is_just_cleared(cx, seen)) || fork::hides_protection(cx, cx.proc(), cx.vpn(), seen);
+    if (cx.slot().pte != seen && !late) || lost {
         return back_off(cx, seq);
     }
     cx.goto(At::Gup(GupAt::TestExclusive { seq }))

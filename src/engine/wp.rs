@@ -146,6 +146,11 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
             cx.st.get(pfn);
             cx.fault_at(Fault::Copying { kind, seen: slot.pte })
         }
+        Target::Page(_) if cx.policy.defects.has(Defect::ReuseTestsWithoutLocks) && test_only(cx) => {
+            let proc = cx.proc();
+            cx.read_unlock(proc);
+            cx.fault_at(Fault::Start(kind))
+        }
         Target::Page(pfn) => match decide(cx, pfn) {
             Verdict::Reuse(_) => {
                 cx.st.folio_mut(pfn).flags.remove(FolioFlags::KSM);
@@ -172,7 +177,22 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
     }
 }
 
+/// A look that finds the page the task's own, and nothing more; whether it was one.
+fn test_only<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> bool {
+    let tested = cx.me().flags.contains(TaskFlags::TESTED);
+    let small = cx.slot().pte.target.pfn().filter(|pfn| !cx.st.folio(*pfn).is_large() && cx.st.folio(*pfn).is_anon());
+    let only = !tested && small.is_some_and(|pfn| matches!(decide(cx, pfn), Verdict::Reuse(_)));
+    if only {
+        cx.me_mut().flags.insert(TaskFlags::TESTED);
+    }
+    only
+}
+
 fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> Verdict {
+    if cx.me().flags.contains(TaskFlags::TESTED) {
+        cx.me_mut().flags.remove(TaskFlags::TESTED);
+        return Verdict::Reuse(Why::Defect);
+    }
     if cx.slot().vma.is_hugetlb() {
         return hugetlb::decide(cx, pfn);
     }

@@ -152,6 +152,8 @@ set! {
         DrainForgetsReference,
         /// The first store to a page does not make it soft-dirty.
         FirstStoreForgetsSoftDirty,
+        /// A write fault tests the count, drops its locks, and then keeps the page without another look.
+        ReuseTestsWithoutLocks,
         /// Unmapping for swap or migration does not look for pins.
         UnmapSkipsPinCheck,
         /// Unmapping for swap or migration leaves the exclusive bit on the page.

@@ -101,6 +101,13 @@ impl<B: Size> State<B> {
         state
     }
 
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        let Self { mms, slots, pages, folios, cache, held, tasks, larges, swap, tlbs, .. } = self;
+        let memory = mms.heap() + slots.heap() + pages.heap() + folios.heap() + larges.heap() + cache.heap();
+        size_of::<Self>() + memory + held.heap() + tasks.heap() + swap.heap() + tlbs.heap()
+    }
+
     /// Pages of one address space.
     pub fn pages_per_mm(&self) -> usize {
         self.slots.as_ref().len() / self.mms.as_ref().len().max(1)

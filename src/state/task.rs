@@ -235,5 +235,7 @@ bitflags! {
         const LOCKS_FOLIO = 1 << 4;
         /// It is splitting the folio in `Task::grab`, and goes on with what it was about when that is over.
         const SPLITS_FOLIO = 1 << 5;
+        /// With a defect: it has tested a page's count, and may keep the page.
+        const TESTED = 1 << 6;
     }
 }
