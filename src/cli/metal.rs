@@ -133,13 +133,30 @@ pub(super) fn of_one_kernel<'a>(args: &'a OnKernel, policies: &'a [String], rele
     Options { policies, scenario: args.scenario.as_deref(), story: Story::whole_if(compare), fixed, ..Options::default() }
 }
 
-/// Runs one scenario: a race in many rounds, unless it is compared with the one order that the engine runs.
+/// Runs one scenario, a race in many rounds. Where it is compared it runs before that in the one order whose story the engine
+/// tells; what comes of the rounds must be among what all orders of the engine come to.
 fn one<'a>(host: &mut Host, about: About<'a>, args: &OnKernel, stop: &Stop) -> Result<Came<'a>, Fail> {
     let scenario = &about.judged.scenario;
     let job = Job { system: args.allow_system, ..job(0, scenario, about.compare) };
-    if about.compare || !has_races(&scenario.program) {
+    if !has_races(&scenario.program) {
         return Ok(came(about, host.run(&job).map_err(Fail::Write)?));
     }
+    if !about.compare {
+        return rounds(host, about, args, stop);
+    }
+    let one = came(about, host.run(&job).map_err(Fail::Write)?);
+    if !matches!(one.run.verdict, Verdict::Came(_)) {
+        return Ok(one);
+    }
+    let all = rounds(host, about, args, stop)?;
+    let unmet = one.unmet.into_iter().chain(all.unmet).collect();
+    Ok(Came { unmet, race: all.race, ..one })
+}
+
+/// Runs a race in many rounds.
+fn rounds<'a>(host: &mut Host, about: About<'a>, args: &OnKernel, stop: &Stop) -> Result<Came<'a>, Fail> {
+    let scenario = &about.judged.scenario;
+    let job = Job { system: args.allow_system, ..job(0, scenario, false) };
     let repeat = args.repeat.unwrap_or(ROUNDS);
     let mut histogram = Histogram::default();
     let mut rounds = 0;
@@ -163,7 +180,9 @@ pub(super) fn raced(about: About<'_>, histogram: Histogram, seed: u64) -> Came<'
         return came(about, Ran { id: 0, lines: Vec::new(), stopped, unseen: BTreeMap::new(), times: Times::default() });
     };
     let place = about.file.policies.iter().position(|name| name == about.policy);
-    let unmet = place.map(|place| histogram.unmet(&about.judged.scenario, place)).unwrap_or_default();
+    let mut unmet = place.map(|place| histogram.unmet(&about.judged.scenario, place)).unwrap_or_default();
+    let engine = about.judged.report.results.first().and_then(|result| result.run.race.as_ref());
+    unmet.extend(engine.map(|engine| histogram.unreached(engine)).unwrap_or_default());
     let (run, ran) = (worst.run.clone(), worst.ran.clone());
     Came { about, run, ran, unmet, compared: Comparison::default(), row: None, race: Some((histogram, seed)) }
 }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::judge::{judge, with_values};
-use crate::check::report::{Run, Verdict};
+use crate::check::report::{Race, Run, Verdict};
 use crate::ir::{Ending, Expect, Frequency, Instr, Op, Outcome, Program, Scenario};
 use crate::kernel::wire::{Ended, Line, Ran, Stop};
 use crate::printer;
@@ -85,6 +85,17 @@ impl Histogram {
         };
         let about = scenario.expects.iter().filter(|expect| expect.on.contains(&policy)).filter(is_refuted);
         about.map(crate::check::verdict::text).collect()
+    }
+
+    /// Outcomes that no order of the engine comes to, where it has tried all of them: there the model is wrong.
+    pub fn unreached(&self, engine: &Race) -> Vec<String> {
+        let reached =
+            |outcome: Outcome| engine.bound.is_some() || engine.endings.iter().any(|(ending, _)| *ending == Some(outcome));
+        let unreached = self.came.iter().filter_map(|came| match came.run.verdict {
+            Verdict::Came(outcome) if !reached(outcome) => Some((outcome, came)),
+            Verdict::Came(_) | Verdict::Skip(_) => None,
+        });
+        unreached.map(|(outcome, came)| format!("{outcome} in {} rounds, and in no order of the engine", came.rounds)).collect()
     }
 
     /// A line for each outcome: how often, what it counts as, what was seen, and the promise that it breaks.
@@ -258,5 +269,9 @@ mod tests {
         histogram.add(program, vec![(1, round(program, &[0]))]);
         assert_eq!(histogram.worst().map(|came| came.rounds), Some(1));
         assert_eq!(histogram.unmet(&race, 0), ["never lost"]);
+        let engine = Race { endings: vec![(Some(Outcome::Ok), 2)], states: 9, bound: None };
+        assert_eq!(histogram.unreached(&engine), ["lost in 1 rounds, and in no order of the engine"]);
+        let bounded = Race { bound: Some("states:9".to_owned()), ..engine };
+        assert!(histogram.unreached(&bounded).is_empty(), "what was not tried may come");
     }
 }
