@@ -286,7 +286,7 @@ fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: 
         }
         let spoken_of = scenario.expects.iter().filter(|expect| expect.on.contains(index));
         let expected = spoken_of.map(|expect| expected(expect, &run)).collect();
-        PolicyResult { policy: (*name).to_owned(), run, expected }
+        PolicyResult { policy: (*name).to_owned(), under: *policy, run, expected }
     });
     let results = results.collect();
     let mut judged = unjudged(scenario, results);

@@ -37,6 +37,14 @@ struct Outcome {
     met: Option<bool>,
     copies: u32,
     gratuitous: u32,
+    race: Option<Race>,
+}
+
+/// All orders of a race, as far as they were tried.
+#[derive(Deserialize)]
+struct Race {
+    states: u64,
+    bound: Option<String>,
 }
 
 /// A claim and its answer: a line of `docs/claims.tsv`.
@@ -199,7 +207,11 @@ fn page(report: &Report, claims: &[Claim<'_>]) -> String {
                 assert_ne!(result.met, Some(false), "{}: {}@{}", claim.id, evidence.scenario, evidence.policy);
             }
             let verdict = evidence.verdict.replace('_', " ");
-            let _ = writeln!(page, "- {} under `{}`: {verdict}", link(evidence.scenario, path), evidence.policy);
+            let searched = results.iter().find_map(|result| result.race.as_ref()).map_or(String::new(), |race| {
+                let bound = race.bound.as_ref().map_or("no bound".to_owned(), |bound| format!("bound {bound}"));
+                format!(" ({} states, {bound})", race.states)
+            });
+            let _ = writeln!(page, "- {} under `{}`: {verdict}{searched}", link(evidence.scenario, path), evidence.policy);
         }
     }
     page

@@ -3,6 +3,9 @@
  * d_step is what the kernel does between two points where another CPU may get in. `cargo bench --bench search` searches both
  * and holds their numbers of states against each other.
  *
+ * Both find the same states: Spin one more, that before `init` has started the processes. `spin -o2`, for otherwise what is only
+ * ever written (the child's page table, PG_dirty) is no part of Spin's states.
+ *
  * One process of PAGES pages, each written once and so mapped writable; who does what is at the end. Frames are numbered from
  * 1; 0 is none. Pins count apart from other references, and a page that is freed is as if it had never been used.
  */
@@ -14,6 +17,7 @@
 byte parent[PAGES];      /* the frame behind each of the parent's ptes */
 bit writable[PAGES];     /* and its write bit */
 byte child[PAGES];       /* the child's ptes */
+bit child_vma[PAGES];    /* and whether its vma says anything of the page: from fork's first look at it on */
 byte refs[FRAMES];
 byte pins[FRAMES];
 byte maps[FRAMES];
@@ -92,12 +96,13 @@ fault: \
 proctype writer(byte at; byte to; byte val) {
     byte old, new;
     bit held_mmap;
+    bit begun; /* which a fault in vain does not take back */
 
 again:
     if
-    :: d_step { writable[at] && at + 1 < to -> value[parent[at]] = val; at++ } -> goto again
-    :: d_step { writable[at] && at + 1 == to -> value[parent[at]] = val; at++ } -> goto end
-    :: d_step { !writable[at] -> skip } -> goto fault
+    :: d_step { writable[at] && at + 1 < to -> begun = 1; value[parent[at]] = val; at++ } -> goto again
+    :: d_step { writable[at] && at + 1 == to -> begun = 1; value[parent[at]] = val; at++ } -> goto end
+    :: d_step { !writable[at] -> begun = 1 } -> goto fault
     fi;
     WRITE_FAULT(at, read_unlock());
 end:
@@ -160,8 +165,8 @@ proctype forker() {
     d_step { !mmap_write && mmap_readers == 0 -> mmap_write = 1; seq++ };
 next:
     if
-    :: d_step { at < PAGES && !ptl && !must_copy(at) -> ptl = 1 }
-    :: d_step { at < PAGES && !ptl && must_copy(at) -> skip } -> goto copy
+    :: d_step { at < PAGES && !ptl && !must_copy(at) -> child_vma[at] = 1; ptl = 1 }
+    :: d_step { at < PAGES && !ptl && must_copy(at) -> child_vma[at] = 1 } -> goto copy
     :: d_step { at == PAGES -> seq++; mmap_write = 0; child_is_there = 1; at = 0 } -> goto end
     fi;
     d_step { refs[parent[at]]++; maps[parent[at]]++ };

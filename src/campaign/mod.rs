@@ -12,6 +12,7 @@ pub mod hunt;
 pub mod known;
 pub mod mutate;
 pub mod on_kernel;
+pub mod race;
 pub mod reduce;
 pub mod smallest;
 pub mod tell;

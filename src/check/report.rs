@@ -1,6 +1,7 @@
 //! What a run came to, as plain values; [`crate::render`] makes text of them.
 
 use crate::ir::{Frequency, Outcome, Program};
+use crate::policy::Policy;
 use crate::trace::Decision;
 use crate::types::{Pc, Span, Value};
 
@@ -20,6 +21,8 @@ pub struct ScenarioReport {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyResult {
     pub policy: String,
+    /// What that name stands for.
+    pub under: Policy,
     pub run: Run,
     /// The expectations that speak of this policy.
     pub expected: Vec<Expected>,
@@ -88,24 +91,33 @@ impl Race {
 
     /// How many of the orders tried come to this.
     pub fn frequency(&self, outcome: Outcome) -> Frequency {
-        match self.reach(outcome) {
-            (0, _) => Frequency::Never,
-            (with, all) if with == all => Frequency::Always,
-            _ => Frequency::Sometimes,
-        }
+        frequency(self.reach(outcome))
     }
 
     /// Whether an expectation about all orders is met; a bound may leave that open.
     pub fn meets(&self, frequency: Frequency, outcome: Outcome) -> Met {
-        let (with, all) = self.reach(outcome);
-        match frequency {
-            Frequency::Never if 0 < with => Met::No,
-            Frequency::Always if with < all => Met::No,
-            Frequency::Sometimes if 0 < with && with < all => Met::Yes,
-            _ if self.bound.is_some() || all == 0 => Met::NotJudged,
-            Frequency::Never | Frequency::Always => Met::Yes,
-            Frequency::Sometimes => Met::No,
-        }
+        meets(frequency, self.reach(outcome), self.bound.is_some())
+    }
+}
+
+/// What `with` ways of `all` are.
+pub fn frequency((with, all): (u64, u64)) -> Frequency {
+    match with {
+        0 => Frequency::Never,
+        _ if with == all => Frequency::Always,
+        _ => Frequency::Sometimes,
+    }
+}
+
+/// Whether an expectation is met where `with` ways of `all` come to its outcome; others may be `open`.
+pub fn meets(frequency: Frequency, (with, all): (u64, u64), open: bool) -> Met {
+    match frequency {
+        Frequency::Never if 0 < with => Met::No,
+        Frequency::Always if with < all => Met::No,
+        Frequency::Sometimes if 0 < with && with < all => Met::Yes,
+        _ if open || all == 0 => Met::NotJudged,
+        Frequency::Never | Frequency::Always => Met::Yes,
+        Frequency::Sometimes => Met::No,
     }
 }
 

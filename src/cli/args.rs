@@ -83,7 +83,9 @@ pub enum Command {
     /// Try every interleaving of the races of scenarios, and say which outcomes come in all, some or none
     #[command(
         after_help = "Examples:\n  cowl explore a.cow --policy linux-5.9\n  cowl explore a.cow --scenario gup-fast --naive\n  \
-        cowl explore a.cow --policy latest --states 1000000 --jobs 2\n\n\
+        cowl explore a.cow --policy latest --states 1000000 --jobs 2\n  \
+        cowl explore a.cow --random pct --schedules 100000 --seed 7\n  \
+        cowl explore a.cow --shard 3/100 --format json > part-3.json\n  cowl explore merge part-*.json\n\n\
         Exit code 1 when an expectation is unmet, 3 when a bound left something open."
     )]
     Explore(Explore),
@@ -209,9 +211,13 @@ pub struct Explain {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Explore {
-    #[command(flatten)]
-    pub inputs: Inputs,
+    #[command(subcommand)]
+    pub what: Option<ExploreCommand>,
+    /// Files, folders of `.cow` files, or `-` for standard input
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
     /// Policies: names, ranges, or `all`; those that the expectations name, and the newest, if left out
     #[arg(long, short, value_name = "P,…", value_delimiter = ',')]
     pub policy: Vec<String>,
@@ -242,9 +248,66 @@ pub struct Explore {
     /// Tell states apart by all they are, not by 64 bits of it
     #[arg(long)]
     pub exact: bool,
+    /// Not all schedules, but some that are drawn at random, for races too big to try all of
+    #[arg(long, value_name = "HOW", conflicts_with_all = ["depth", "switches", "states", "naive", "exact", "shard"])]
+    pub random: Option<Random>,
+    /// How many schedules are drawn
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "random")]
+    pub schedules: u64,
+    /// What all choices are made from
+    #[arg(long, value_name = "S", default_value_t = 1, requires = "random")]
+    pub seed: u64,
+    /// With pct: how often in a schedule the actor that goes on falls behind all others
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "random")]
+    pub changes: u8,
+    /// Only a part of all schedules: `0/8` is the first of eight; the parts are joined by `cowl explore merge`
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<(u32, u32)>,
+    /// How to say it
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub format: ExploreFormat,
     /// A table of scenarios, policies, states, steps and outcomes, as the book has it
     #[arg(long)]
     pub table: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ExploreCommand {
+    /// Join what the shards of a search wrote with `--format json`, and say what all of them found
+    Merge {
+        /// What each shard wrote
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+        /// How to say it
+        #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+        format: ExploreFormat,
+    },
+}
+
+/// How schedules are drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Random {
+    /// Each actor that can go on is as likely
+    Uniform,
+    /// By priorities that change a few times (PCT), which finds what few changes lead to
+    Pct,
+}
+
+/// How `cowl explore` says what it found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ExploreFormat {
+    /// A verdict, and a schedule for each ending
+    Text,
+    /// A JSON object for each scenario and policy, one a line
+    Json,
+}
+
+fn shard(text: &str) -> Result<(u32, u32), String> {
+    let parts = text.split_once('/').and_then(|(nth, of)| Some((nth.parse().ok()?, of.parse().ok()?)));
+    match parts {
+        Some((nth, of)) if nth < of && of <= 10_000 => Ok((nth, of)),
+        _ => Err("write `0/8` for the first of eight shards, `7/8` for the last; there are 10000 at most".to_owned()),
+    }
 }
 
 #[derive(Args, Debug)]

@@ -2,9 +2,12 @@
 
 use super::args::Explain;
 use super::{Exit, Fail, Out, run};
-use crate::analysis::Options;
+use crate::analysis::{FileReport, Judged, Options};
 use crate::check::Story;
-use crate::render::explain;
+use crate::check::report::PolicyResult;
+use crate::explore::{self, Ending};
+use crate::ir::Outcome;
+use crate::render::{explain, lanes};
 
 /// Runs the command.
 pub fn explain(args: &Explain, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
@@ -20,8 +23,23 @@ pub fn explain(args: &Explain, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
                     out.text("\n\n")?;
                 }
                 out.text(&explain::text(file, judged, result, &out.look))?;
+                out.text(&other_order(file, judged, result, out).unwrap_or_default())?;
             }
         }
     }
     Ok(())
+}
+
+/// Of a race, an order that ends otherwise than the one whose story was told, with as few switches as can be.
+fn other_order(file: &FileReport, judged: &Judged, result: &PolicyResult, out: &Out<'_>) -> Option<String> {
+    let race = result.run.race.as_ref()?;
+    let wrong = race.endings.iter().find(|(outcome, _)| *outcome != Some(Outcome::Ok))?.0;
+    let ending = wrong.map_or(Ending::Deadlock, Ending::Came);
+    let (with, all) = wrong.map_or((0, 0), |outcome| race.reach(outcome));
+    let of = if 0 < all { format!("{with} of {all} ways come to {ending}") } else { format!("some ways come to {ending}") };
+    let (schedule, replayed) = explore::fewest(&judged.scenario.program, &result.under, ending, explore::RUN_STATES_MAX)?;
+    let lanes = lanes::text(file, &judged.scenario, &result.policy, &replayed, &out.look);
+    let schedule = if schedule.is_empty() { "(in the order of its lines)".to_owned() } else { schedule };
+    let said = out.look.wrap(&schedule, "  schedule: ", "    ");
+    Some(format!("\nIn other orders {of}; with the fewest switches:\n{said}{lanes}"))
 }

@@ -1,21 +1,22 @@
 //! `cowl explore` and `cowl replay`: all schedules of a race, and one of them.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::args::{Explore, Replay};
+use super::args::{Explore, ExploreCommand, ExploreFormat, Random, Replay};
 use super::report::{self, Told};
 use super::terminal::{Searching, Stop};
 use super::{Exit, Fail, Out, input};
 use crate::analysis::{self, FileReport, Options, Plan};
-use crate::check::report::Met;
-use crate::explore::{self, Bound, Hands, Limits, Model, Named, Progress, Searched, schedule};
+use crate::explore::{self, Bound, Draw, Hands, Limits, Manner, Mode, Model, Progress, Searched, Shard, schedule};
 use crate::policy::Policy;
-use crate::render::{lanes, search};
+use crate::render::lanes;
+use crate::render::search::{self, Explored};
 use crate::types::{Large, Small};
 
 /// As many workers as there are to be.
-struct Workers(usize);
+pub struct Workers(pub usize);
 
 impl Hands for Workers {
     fn map<T: Send, R: Send>(&self, work: Vec<T>, make: &(dyn Fn(T) -> R + Sync)) -> Vec<R> {
@@ -39,18 +40,14 @@ impl Hands for Workers {
 
 /// Runs `cowl explore`.
 pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
-    let limits = Limits {
-        depth: args.depth,
-        switches: args.switches,
-        states: args.states,
-        bytes: Some(args.memory.saturating_mul(1 << 20)),
-        naive: args.naive,
-        exact: args.exact,
-    };
+    if let Some(ExploreCommand::Merge { files, format }) = &args.what {
+        return merge(files, *format, out, exit);
+    }
+    let mode = mode(args)?;
     let options = Options { policies: &args.policy, scenario: args.scenario.as_deref(), ..Options::default() };
     let (stop, mut shown) = (Stop::listen(), Searching::new());
     let mut rows = Vec::new();
-    let plans = plans(&args.inputs.files, &options, out, exit)?;
+    let plans = plans(&args.files, &options, out, exit)?;
     for (_, plan) in plans.iter().filter(|(_, plan)| explore::has_race(&plan.scenario.program)) {
         for (index, name, policy) in asked(plan, args.policy.is_empty()) {
             let start = Instant::now();
@@ -59,13 +56,14 @@ pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
                 let late = args.seconds.filter(|max| *max <= start.elapsed().as_secs());
                 if stop.asked() { Some(Bound::Stopped) } else { late.map(Bound::Seconds) }
             };
-            let named = explore::explore_any(&plan.scenario.program, policy, limits, &Workers(args.jobs), &mut ask);
+            let named = explore::explore_any(&plan.scenario.program, policy, mode, &Workers(args.jobs), &mut ask);
             shown.clear();
-            let row = search::Row { plan, policy: name, named: &named, met: tally(plan, *index, &named, exit) };
+            let explored = Explored::new(plan, name, *index, &named);
+            tally(&explored, matches!(named.report.bounded(), None | Some(Bound::Shard(_))), exit);
             if args.table {
-                rows.push(search::table_row(&row, start.elapsed().as_secs_f64()));
+                rows.push(search::table_row(&explored, start.elapsed().as_secs_f64()));
             } else {
-                out.text(&search::text(&row, &out.look))?;
+                say(&explored, args.format, out)?;
             }
             if stop.asked() {
                 return Ok(());
@@ -74,6 +72,64 @@ pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
     }
     if args.table {
         out.text(&search::table(&rows))?;
+    }
+    Ok(())
+}
+
+/// What is to be searched: all schedules within bounds, or some that are drawn.
+fn mode(args: &Explore) -> Result<Mode, Fail> {
+    if args.jobs == 0 {
+        return Err(Fail::usage("cowl::usage::explore", "a search needs a worker", "write `--jobs 1` or more"));
+    }
+    if let Some(random) = args.random {
+        let manner = match random {
+            Random::Uniform => Manner::Uniform,
+            Random::Pct => Manner::Priorities { changes: args.changes },
+        };
+        return Ok(Mode::Drawn(Draw { manner, seed: args.seed, schedules: args.schedules }));
+    }
+    Ok(Mode::All(Limits {
+        depth: args.depth,
+        switches: args.switches,
+        states: args.states,
+        bytes: Some(args.memory.saturating_mul(1 << 20)),
+        naive: args.naive,
+        exact: args.exact,
+        shard: args.shard.map(|(nth, of)| Shard { nth, of }),
+    }))
+}
+
+/// Whether the expectations are met, and what that means for the exit code.
+fn tally(explored: &Explored, whole: bool, exit: &mut Exit) {
+    exit.ran();
+    if explored.unmet {
+        exit.unmet();
+    }
+    if !whole {
+        exit.stopped();
+    }
+}
+
+fn say(explored: &Explored, format: ExploreFormat, out: &mut Out<'_>) -> Result<(), Fail> {
+    match format {
+        ExploreFormat::Text => out.text(&search::text(explored, &out.look)),
+        ExploreFormat::Json => out.text(&search::json(explored)),
+    }
+}
+
+/// Runs `cowl explore merge`.
+fn merge(files: &[PathBuf], format: ExploreFormat, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail> {
+    let mut lines = Vec::new();
+    for file in files {
+        let text = input::read(file).map_err(|refused| Fail::Usage(Box::new(refused.finding)))?;
+        let filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        lines.extend(filled.map(|(nth, line)| (format!("{}:{}", file.display(), nth + 1), line.to_owned())));
+    }
+    let help = "give the output of `cowl explore --shard I/N --format json` of every shard, of one version and the same bounds";
+    let all = search::merge(&lines).map_err(|error| Fail::usage("cowl::explore::merge", error, help))?;
+    for explored in &all {
+        tally(explored, explored.bound.is_none(), exit);
+        say(explored, format, out)?;
     }
     Ok(())
 }
@@ -89,31 +145,9 @@ fn asked(plan: &Plan, each_group: bool) -> Vec<&(usize, String, Policy)> {
     all.filter(|(index, ..)| wanted.contains(index)).collect()
 }
 
-/// Whether the expectations are met, and what that means for the exit code.
-fn tally(plan: &Plan, index: usize, named: &Named, exit: &mut Exit) -> Met {
-    exit.ran();
-    let race = named.report.race();
-    let expects = plan.scenario.expects.iter().filter(|expect| expect.on.contains(&index));
-    let met: Vec<Met> = expects
-        .filter(|expect| !matches!(expect.outcome, crate::ir::Outcome::Copies(_)))
-        .map(|expect| race.meets(expect.frequency, expect.outcome))
-        .collect();
-    if named.report.bounded().is_some() {
-        exit.stopped();
-    }
-    match () {
-        () if met.contains(&Met::No) => {
-            exit.unmet();
-            Met::No
-        }
-        () if met.contains(&Met::NotJudged) => Met::NotJudged,
-        () => Met::Yes,
-    }
-}
-
 /// The scenarios of all files; mistakes are told on the way.
 fn plans(
-    paths: &[std::path::PathBuf],
+    paths: &[PathBuf],
     options: &Options<'_>,
     out: &mut Out<'_>,
     exit: &mut Exit,
@@ -174,5 +208,5 @@ fn replayed<B: Searched>(
     };
     let turns = schedule::Schedule::read(&args.schedule, &model).map_err(diverged)?;
     let replayed = schedule::replay(&model, &turns).map_err(diverged)?;
-    Ok(lanes::text(file, plan, name, &replayed, &out.look))
+    Ok(lanes::text(file, &plan.scenario, name, &replayed, &out.look))
 }

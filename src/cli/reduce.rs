@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::{Exit, Fail, Out, input, policies};
-use crate::campaign::{finding, reduce, tell};
+use crate::campaign::{finding, race, reduce, tell};
+use crate::explore;
 use crate::generate::scale::{grown, shrunk};
 use crate::ir::Scenario;
 use crate::lower::{Lowered, lower};
@@ -50,12 +51,14 @@ pub fn reduce(args: &Reduce, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), F
             return told(&found, args, &policy, out);
         }
     }
-    let races = scenarios.iter().any(|scenario| scenario.program.code.iter().any(|instr| instr.race.is_some()));
-    let help = if races {
-        "a race is reduced as its lines are written, one after another: put them into an order that shows it"
-    } else {
-        "name a policy under which a promise or an invariant breaks; a claim alone is not reduced"
-    };
+    for scenario in scenarios.iter().filter(|scenario| explore::has_race(&scenario.program)) {
+        if let Some(wrong) = race::wrong(scenario, &policy) {
+            exit.ran();
+            let small = race::reduce(scenario, (&args.policy, &policy), wrong, &scenario.name);
+            return out.text(&format!("# schedule: {}\n# signature: {}\n{}", small.schedule, small.signature, small.text));
+        }
+    }
+    let help = "name a policy under which a promise or an invariant breaks; a claim alone is not reduced";
     Err(Fail::usage("cowl::usage::reduce", format!("nothing of `{shown}` goes wrong under {}", args.policy), help))
 }
 

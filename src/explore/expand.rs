@@ -21,7 +21,6 @@ const FORCED_MAX: u64 = 100_000;
 pub const NOBODY: u8 = u8::MAX;
 
 /// A state whose successors are wanted.
-#[derive(Clone)]
 pub struct Open<B: Searched> {
     /// Its number among the states kept; before it has one, that of the state it was reached from.
     pub number: u32,
@@ -31,6 +30,12 @@ pub struct Open<B: Searched> {
     /// The actor that stepped last, and how often one was left that could have gone on.
     pub last: u8,
     pub switches: u8,
+}
+
+impl<B: Searched> Clone for Open<B> {
+    fn clone(&self) -> Self {
+        Self { node: B::copied(&self.node), ..*self }
+    }
 }
 
 /// States that stand together.
@@ -68,7 +73,7 @@ struct Work<B: Searched> {
     grown: Grown<B>,
     /// The state that steps are made in; it is made its parent again after each.
     now: Node<B>,
-    /// Successors that are not looked up yet, and their fingerprints.
+    /// Successors that are not looked up yet: as many as there are fingerprints, in front of places that are used again.
     new: Room<B>,
     prints: Vec<u64>,
     /// Fingerprints of successors of this room, each in its own place.
@@ -86,7 +91,7 @@ struct Way<'a, B: Searched> {
 impl<B: Searched> Expand<'_, '_, B> {
     /// All that can come next of the states of a room.
     pub fn room(&self, room: &[Open<B>]) -> Grown<B> {
-        let grown = Grown { room: Vec::new(), fingerprints: Vec::new(), ends: Vec::new(), steps: 0 };
+        let grown = Grown { room: Vec::with_capacity(room.len()), fingerprints: Vec::new(), ends: Vec::new(), steps: 0 };
         let Some(first) = room.first() else { return grown };
         let (now, lately) = (B::copied(&first.node), vec![0; LATELY]);
         let mut work = Work { grown, now, new: Vec::new(), prints: Vec::new(), lately, memo: Memo::new() };
@@ -99,17 +104,14 @@ impl<B: Searched> Expand<'_, '_, B> {
 
     /// Keeps what is not known. To ask for many at once costs little more than for one: the answers are far away in memory.
     fn look_up(&self, work: &mut Work<B>) {
-        let known: Vec<bool> = match self.known {
+        let known = match self.known {
             None => vec![false; work.prints.len()],
-            Some(table) => work.prints.iter().map(|print| table.contains(*print)).collect(),
+            Some(table) => table.contain(&work.prints),
         };
-        for (open, known) in work.new.drain(..).zip(&known) {
-            if !known {
-                work.grown.room.push(open);
-            }
+        for ((open, print), _) in work.new.iter().zip(work.prints.drain(..)).zip(known).filter(|(_, known)| !known) {
+            work.grown.room.push(open.clone());
+            work.grown.fingerprints.push(print);
         }
-        let unknown = work.prints.drain(..).zip(known).filter(|(_, known)| !known);
-        work.grown.fingerprints.extend(unknown.map(|(print, _)| print));
     }
 
     fn successors(&self, open: &Open<B>, work: &mut Work<B>) {
@@ -123,7 +125,7 @@ impl<B: Searched> Expand<'_, '_, B> {
         let live = model.live(&open.node);
         let chosen = if self.limits.reduces() { reduce::chosen(model, &open.node, live) } else { live };
         let goes_on = self.limits.switches.is_some() && self.goes_on(open);
-        work.now = B::copied(&open.node);
+        B::copy(&open.node, &mut work.now);
         work.now.st.forget_touched();
         let stepped = self.steps(open, chosen, goes_on, work);
         let stepped = stepped || (chosen != live && self.steps(open, live - chosen, goes_on, work));
@@ -190,8 +192,16 @@ impl<B: Searched> Expand<'_, '_, B> {
             }
             *place = fingerprint;
         }
-        let node = B::copied(&work.now);
-        work.new.push(Open { number: way.from.number, node, print, last: way.task.0, switches: way.switches });
+        match work.new.get_mut(work.prints.len()) {
+            Some(place) => {
+                B::copy(&work.now, &mut place.node);
+                (place.number, place.print, place.last, place.switches) = (way.from.number, print, way.task.0, way.switches);
+            }
+            None => {
+                let node = B::copied(&work.now);
+                work.new.push(Open { number: way.from.number, node, print, last: way.task.0, switches: way.switches });
+            }
+        }
         work.prints.push(fingerprint);
     }
 

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 #[cfg(test)]
 use super::reduce::Reduction;
 use super::serial::{Effect, Explained, Memo, Orders, Pending, Set};
-use super::touch::Reach;
+use super::touch::{self, Reach};
 use crate::check::beside::Beside;
 use crate::check::invariants::Books;
 use crate::engine::{self, Cx, Progress};
@@ -30,6 +30,8 @@ pub struct Model<'p, B: Searched> {
     unjudged: bool,
     /// What is known of the program's operations beforehand, where all of them can be told apart.
     pub(super) reach: Option<Reach>,
+    /// For each line whether the serial orders must be told of it: somebody may see what it did.
+    watched: Vec<bool>,
     books: Books,
     beside: Beside<'p>,
     /// The first instruction of each block: a line, or a race; at the end the program's length.
@@ -53,6 +55,8 @@ struct Lane {
 pub trait Searched: Size {
     /// The same state once more. A small one is copied as the bytes it is.
     fn copied(node: &Node<Self>) -> Node<Self>;
+    /// The same, in place of another state.
+    fn copy(from: &Node<Self>, to: &mut Node<Self>);
 }
 
 impl Copy for Node<Small> {}
@@ -61,11 +65,19 @@ impl Searched for Small {
     fn copied(node: &Node<Self>) -> Node<Self> {
         *node
     }
+
+    fn copy(from: &Node<Self>, to: &mut Node<Self>) {
+        *to = *from;
+    }
 }
 
 impl Searched for Large {
     fn copied(node: &Node<Self>) -> Node<Self> {
         node.clone()
+    }
+
+    fn copy(from: &Node<Self>, to: &mut Node<Self>) {
+        to.clone_from(from);
     }
 }
 
@@ -163,6 +175,7 @@ impl<'p, B: Searched> Model<'p, B> {
         blocks.push(program.code.len() as u16);
         let renames = program.mems.iter().all(|mem| mem.kind == MemKind::Pages);
         let next = (0..program.code.len()).map(|pc| line_after(program, &blocks, pc)).collect();
+        let watched = touch::watched(program);
         let (orders, books, beside) = (Orders::new(program), Books::new(program, policy), Beside::new(program));
         Self {
             program,
@@ -173,6 +186,7 @@ impl<'p, B: Searched> Model<'p, B> {
             reach: Reach::of(program),
             renames,
             unjudged: false,
+            watched,
             books,
             beside,
             blocks,
@@ -302,7 +316,7 @@ impl<'p, B: Searched> Model<'p, B> {
                         let pending = || self.pending(node, task, pc).collect();
                         self.orders.effect((node.serial, &mut *memo), self.event(node, &effect), pending, &effect)
                     };
-                    match if self.unjudged { Explained::By(node.serial) } else { explained() } {
+                    match if self.unjudged || !self.watched[pc.idx()] { Explained::By(node.serial) } else { explained() } {
                         Explained::By(serial) => node.serial = serial,
                         Explained::ByNone(outcome) => return Stepped::Came(outcome),
                     }
@@ -324,7 +338,7 @@ impl<'p, B: Searched> Model<'p, B> {
             let own = node.st.task(at);
             let pc = if at == task { pc } else { own.pc };
             let pending = Pending { task: at, pc, part: node.lanes.as_ref()[at.idx()].part };
-            let under_way = at == task || own.at != At::Idle;
+            let under_way = (at == task || own.at != At::Idle) && self.watched.get(pc.idx()) == Some(&true);
             (under_way && pending.part < self.program.code[pc.idx()].op.parts()).then_some(pending)
         })
     }

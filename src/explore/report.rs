@@ -1,5 +1,6 @@
 //! What a search found, as plain values.
 
+use super::search::Shard;
 use crate::check::report::Race;
 use crate::ir::Outcome;
 use crate::types::TaskId;
@@ -48,6 +49,10 @@ pub enum Bound {
     /// Memory.
     Bytes(usize),
     Seconds(u64),
+    /// A part was searched.
+    Shard(Shard),
+    /// Schedules, drawn at random.
+    Schedules(u64),
     /// Somebody asked to stop.
     Stopped,
     /// A bound of the model: its name.
@@ -62,6 +67,8 @@ impl std::fmt::Display for Bound {
             Bound::States(states) => write!(f, "states:{states}"),
             Bound::Bytes(bytes) => write!(f, "memory:{}M", bytes >> 20),
             Bound::Seconds(seconds) => write!(f, "seconds:{seconds}"),
+            Bound::Schedules(schedules) => write!(f, "schedules:{schedules}"),
+            Bound::Shard(Shard { nth, of }) => write!(f, "shard:{nth}/{of}"),
             Bound::Stopped => f.write_str("stopped"),
             Bound::Model(what) => write!(f, "{}", what.replace(' ', "-")),
         }

@@ -8,8 +8,9 @@ use super::report::{Bound, Ending, Found, Report};
 use super::table::Table;
 use crate::types::TaskId;
 
-/// States whose successors are made before any of them is kept.
+/// States whose successors are made before any of them is kept, and the bytes that these states may take.
 const STATES_AT_ONCE: usize = 1 << 14;
+const BYTES_AT_ONCE: usize = 1 << 26;
 
 /// Where a search stops, and what it may leave out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,15 +27,33 @@ pub struct Limits {
     pub naive: bool,
     /// States are told apart by all they are, not by 64 bits of it.
     pub exact: bool,
+    /// Only a part of all schedules.
+    pub shard: Option<Shard>,
+}
+
+/// A part of all schedules: those behind every `of`th of the first ways to begin, from the `nth` on, which counts from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shard {
+    pub nth: u32,
+    pub of: u32,
+}
+
+impl Shard {
+    /// Ways to begin for each part, so that parts of different sizes even out.
+    const BEGINNINGS: u32 = 64;
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: None, switches: None, states: None, bytes: Some(4 << 30), naive: false, exact: false }
+        Self { naive: false, bytes: Some(4 << 30), ..Self::NAIVE }
     }
 }
 
 impl Limits {
+    /// Nothing is left out and nothing stops the search.
+    pub const NAIVE: Self =
+        Self { depth: None, switches: None, states: None, bytes: None, naive: true, exact: false, shard: None };
+
     /// Whether what makes no difference is left out. To count switches every step is wanted.
     pub(super) fn reduces(&self) -> bool {
         !self.naive && self.switches.is_none()
@@ -77,6 +96,12 @@ pub struct Search<'m, 'p, B: Searched> {
     open: Vec<Room<B>>,
     next: Vec<Room<B>>,
     report: Report,
+    /// The part to search, until it is known where it begins.
+    shard: Option<Shard>,
+    /// States known that another part counts.
+    elsewhere: usize,
+    /// Bytes that one state takes until its successors are known.
+    state_bytes: usize,
 }
 
 impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
@@ -89,8 +114,12 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
             open: Vec::new(),
             next: Vec::new(),
             report: Report::default(),
+            shard: limits.shard,
+            elsewhere: 0,
+            state_bytes: 0,
         };
         let node = model.start();
+        search.state_bytes = size_of::<Open<B>>() - size_of_val(&node.st) + node.st.bytes();
         let start = Open { number: 0, print: node.st.fingerprint(), node, last: NOBODY, switches: 0 };
         search.keep(vec![Grown::first(model.fingerprint(&start.node), start)], &Alone);
         std::mem::swap(&mut search.open, &mut search.next);
@@ -106,19 +135,22 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
                 break;
             }
             depth += 1;
+            if let Some(shard) = self.shard.take_if(|shard| shard.of * Shard::BEGINNINGS <= waiting(&self.open) as u32) {
+                self.part(shard);
+            }
             let mut rooms = std::mem::take(&mut self.open).into_iter();
             while self.report.bound.is_none() && 0 < rooms.len() {
                 let (mut batch, mut states) = (Vec::new(), 0);
-                while states < STATES_AT_ONCE
+                while states < STATES_AT_ONCE.min(BYTES_AT_ONCE / self.state_bytes)
                     && let Some(room) = rooms.next()
                 {
                     states += room.len();
                     batch.push(room);
                 }
                 self.batch(batch, hands);
-                let waiting = rooms.as_slice().iter().chain(&self.next).map(Vec::len).sum();
-                let bytes = self.bytes(waiting);
-                let progress = Progress { states: self.table.len(), waiting, depth, bytes };
+                let left = waiting(rooms.as_slice()) + waiting(&self.next);
+                let bytes = self.bytes(left);
+                let progress = Progress { states: self.table.len(), waiting: left, depth, bytes };
                 if self.limits.bytes.is_some_and(|max| max < bytes) {
                     self.report.bound = Some(Bound::Bytes(bytes));
                 }
@@ -130,8 +162,32 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
         self.finish(depth)
     }
 
+    /// Keeps of the ways to begin those of a part. What came before belongs to the first part alone.
+    fn part(&mut self, shard: Shard) {
+        let all = waiting(&self.open);
+        let mut nth = 0;
+        self.open.iter_mut().for_each(|room| {
+            room.retain(|_| {
+                nth = (nth + 1) % shard.of;
+                (nth + shard.of - 1) % shard.of == shard.nth
+            });
+        });
+        if 0 < shard.nth {
+            (self.report.transitions, self.elsewhere) = (0, self.table.len() - waiting(&self.open));
+            self.report.endings.clear();
+        } else {
+            self.elsewhere = all - waiting(&self.open);
+        }
+    }
+
     fn finish(mut self, depth: u32) -> Report {
-        self.report.states = self.table.len() as u64;
+        // Too few ways to begin for parts: the first has all.
+        if self.shard.is_some_and(|shard| 0 < shard.nth) && self.report.bound.is_none() {
+            self.report.endings.clear();
+            (self.report.transitions, self.elsewhere) = (0, self.table.len());
+        }
+        self.report.bound = self.report.bound.or(self.limits.shard.map(Bound::Shard));
+        self.report.states = (self.table.len() - self.elsewhere) as u64;
         self.report.depth = depth;
         self.report.serial_orders = self.model.orders.len() as u64;
         self.report.exact = self.limits.exact;
@@ -139,9 +195,10 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
         self.report
     }
 
+    /// Bytes that all take which are known or wait, and what explains what was seen.
     fn bytes(&self, open: usize) -> usize {
         let exact = if self.limits.exact { self.table.len() } else { 0 };
-        self.table.bytes() + (open + exact) * size_of::<Open<B>>()
+        self.table.bytes() + (open + exact) * self.state_bytes + self.model.orders.bytes()
     }
 
     /// Looks up all that comes next, then keeps what is new, in the same order whoever did the work.
@@ -175,7 +232,8 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
             number += is_new.iter().filter(|new| **new).count() as u32;
             (room, is_new, first)
         });
-        for (rooms, links) in hands.map(work.collect(), &numbered) {
+        let room = ROOM.min(BYTES_AT_ONCE / 8 / self.state_bytes).max(1);
+        for (rooms, links) in hands.map(work.collect(), &|work| numbered(work, room)) {
             self.table.link_all(&links);
             self.next.extend(rooms);
         }
@@ -222,28 +280,36 @@ impl<'m, 'p, B: Searched> Search<'m, 'p, B> {
     }
 }
 
+/// States in rooms.
+fn waiting<B: Searched>(rooms: &[Room<B>]) -> usize {
+    rooms.iter().map(Vec::len).sum()
+}
+
+/// States found, which of them are new, and the number of the first of these.
+type Numbering<B> = (Room<B>, Vec<bool>, u32);
+
 /// Keeps of a room what is new, numbers it, and says how each was reached.
-fn numbered<B: Searched>((room, is_new, first): (Room<B>, Vec<bool>, u32)) -> (Vec<Room<B>>, Vec<(u32, u8)>) {
+fn numbered<B: Searched>((mut room, is_new, first): Numbering<B>, size: usize) -> (Vec<Room<B>>, Vec<(u32, u8)>) {
     let mut links = Vec::with_capacity(is_new.len());
-    let mut rooms = Vec::new();
-    let mut new = room.into_iter().zip(is_new).filter(|(_, new)| *new).map(|(open, _)| open);
-    loop {
-        let mut kept = Vec::with_capacity(ROOM);
-        for mut open in new.by_ref().take(ROOM) {
+    let mut is_new = is_new.into_iter();
+    room.retain_mut(|open| {
+        let new = is_new.next() == Some(true);
+        if new {
             links.push((open.number, open.last));
             open.number = first + links.len() as u32 - 1;
-            kept.push(open);
         }
-        if kept.is_empty() {
-            return (rooms, links);
-        }
-        let full = kept.len() == ROOM;
-        if !full {
-            kept.shrink_to_fit();
-        }
-        rooms.push(kept);
-        if !full {
-            return (rooms, links);
-        }
+        new
+    });
+    let mut rooms = Vec::new();
+    while size < room.len() {
+        let rest = room.split_off(size);
+        rooms.push(std::mem::replace(&mut room, rest));
     }
+    if room.len() < room.capacity() / 2 {
+        room.shrink_to_fit();
+    }
+    if !room.is_empty() {
+        rooms.push(room);
+    }
+    (rooms, links)
 }

@@ -103,6 +103,8 @@ struct Kept<B: Size> {
     sets: Vec<Arc<Worlds<B>>>,
     by_hash: BTreeMap<u64, u32>,
     known: BTreeMap<(u32, u64), Explained>,
+    /// In all sets together.
+    worlds: usize,
 }
 
 fn hash_of(value: impl std::hash::Hash) -> u64 {
@@ -115,12 +117,19 @@ impl<'p, B: Size> Orders<'p, B> {
         let world = World { ideal: Ideal::new(program), ahead: vec![Vec::new(); program.tasks.len()] };
         let first = worlds(vec![world]);
         let by_hash = BTreeMap::from([(first.hash, 0)]);
-        Self { program, kept: RwLock::new(Kept { sets: vec![Arc::new(first)], by_hash, known: BTreeMap::new() }) }
+        Self { program, kept: RwLock::new(Kept { sets: vec![Arc::new(first)], by_hash, known: BTreeMap::new(), worlds: 1 }) }
     }
 
     /// The set before the first instruction.
     pub fn first(&self) -> Set {
         Set { number: 0, hash: self.kept.read().unwrap_or_else(PoisonError::into_inner).sets[0].hash }
+    }
+
+    /// Bytes that the sets take.
+    pub fn bytes(&self) -> usize {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let one = kept.sets[0].worlds.first().map_or(0, |(_, world)| world.ideal.bytes() + 24 * world.ahead.len());
+        kept.worlds * one + 64 * kept.known.len()
     }
 
     /// How many sets were met.
@@ -187,6 +196,7 @@ impl<'p, B: Size> Orders<'p, B> {
                 let number = kept.by_hash.get(&hash).copied().unwrap_or_else(|| {
                     let number = kept.sets.len() as u32;
                     kept.by_hash.insert(hash, number);
+                    kept.worlds += next.worlds.len();
                     kept.sets.push(Arc::new(next));
                     number
                 });

@@ -6,6 +6,8 @@ use super::search::Hands;
 const SHARDS: usize = 16;
 /// Shards that one worker fills at a time.
 const SHARDS_AT_ONCE: usize = 4;
+/// Fingerprints that are asked for together.
+const ASKED_AT_ONCE: usize = 1 << 7;
 /// Entries of a shard when it is made.
 const ROOM_MIN: usize = 1 << 7;
 /// Of a hundred places as many are filled before a shard grows; it grows by half.
@@ -29,10 +31,15 @@ struct Shard {
 }
 
 impl Shard {
+    /// The place at which the search for a fingerprint begins.
+    fn first(&self, fingerprint: u64) -> usize {
+        let spread = u128::from(fingerprint.max(1) << SHARDS.ilog2());
+        ((spread * self.places.len() as u128) >> 64) as usize
+    }
+
     fn find(&self, fingerprint: u64) -> Result<usize, usize> {
         let wanted = fingerprint.max(1); // 0 is an empty place.
-        let spread = u128::from(wanted << SHARDS.ilog2());
-        let mut at = ((spread * self.places.len() as u128) >> 64) as usize;
+        let mut at = self.first(fingerprint);
         loop {
             match self.places[at] {
                 0 => return Err(at),
@@ -86,6 +93,21 @@ impl Table {
         places * 8 + self.parents.capacity() * 4 + self.tasks.capacity()
     }
 
+    /// Which of them are there. All are asked for before the first answer is looked at, so that memory answers them together.
+    pub fn contain(&self, fingerprints: &[u64]) -> Vec<bool> {
+        let first = |fingerprint: &u64| {
+            let shard = &self.shards[shard(*fingerprint)];
+            shard.places[shard.first(*fingerprint)]
+        };
+        let firsts: Vec<u64> = fingerprints.iter().map(first).collect();
+        let there = |(fingerprint, first): (&u64, u64)| match first {
+            0 => false,
+            first if first == (*fingerprint).max(1) => true,
+            _ => self.contains(*fingerprint),
+        };
+        fingerprints.iter().zip(firsts).map(there).collect()
+    }
+
     pub fn contains(&self, fingerprint: u64) -> bool {
         self.shards[shard(fingerprint)].find(fingerprint).is_ok()
     }
@@ -101,11 +123,19 @@ impl Table {
     pub fn insert_all(&mut self, fingerprints: &[&[u64]], hands: &impl Hands) -> Vec<bool> {
         let work: Vec<_> = self.shards.chunks_mut(SHARDS_AT_ONCE).enumerate().collect();
         let news = hands.map(work, &|(part, shards): (usize, &mut [Shard])| {
+            let all = (0_u32..).zip(fingerprints.iter().copied().flatten());
+            let own: Vec<_> = all.filter(|(_, fingerprint)| shard(**fingerprint) / SHARDS_AT_ONCE == part).collect();
             let mut new = Vec::new();
-            for (at, fingerprint) in (0_u32..).zip(fingerprints.iter().copied().flatten()) {
-                let shard = shard(*fingerprint);
-                if shard / SHARDS_AT_ONCE == part && shards[shard % SHARDS_AT_ONCE].insert(*fingerprint) {
-                    new.push(at);
+            for some in own.chunks(ASKED_AT_ONCE) {
+                // What is asked for first is near when it is wanted.
+                std::hint::black_box(some.iter().fold(0, |all, (_, fingerprint)| {
+                    let shard = &shards[shard(**fingerprint) % SHARDS_AT_ONCE];
+                    all | shard.places[shard.first(**fingerprint)]
+                }));
+                for (at, fingerprint) in some {
+                    if shards[shard(**fingerprint) % SHARDS_AT_ONCE].insert(**fingerprint) {
+                        new.push(*at);
+                    }
                 }
             }
             new

@@ -10,7 +10,7 @@
 //! and so such a section changes places as a whole with whatever touches other columns.
 
 use super::node::{Model, Node, Searched};
-use crate::ir::{Advice, Area, Backing, MemKind, Op, Program};
+use crate::ir::{Advice, Area, Backing, Instr, MemKind, Op, Program};
 use crate::state::{At, Fault, FaultKind, ForkAt, GupAt, MmapLock, State, Target, Task, TaskFlags, VmaFlags};
 use crate::types::{Number, Pc, ProcId, RefId, TaskId, Vpn};
 
@@ -107,11 +107,29 @@ impl Reach {
             let lines = program.code.iter().filter(|instr| instr.race == race);
             lines.into_iter().all(|instr| commutes_with_pins(instr.op))
         };
-        let ordered = program.code.iter().map(|instr| !(matches!(instr.op, Op::Pin { .. }) && unordered(instr.race)));
-        let ordered: Vec<bool> = ordered.collect();
+        let watched = watched(program);
+        let told = |(instr, watched): (&Instr, bool)| watched && !(matches!(instr.op, Op::Pin { .. }) && unordered(instr.race));
+        let ordered: Vec<bool> = program.code.iter().zip(watched).map(told).collect();
         let lines = (0..program.code.len()).map(|pc| line(program, Pc::at(pc), ordered[pc])).collect();
         Some(Self { lines, ordered })
     }
+}
+
+/// For each line whether somebody may see what it did: of what is done to pages that nobody looks at, no promise speaks.
+pub fn watched(program: &Program) -> Vec<bool> {
+    let pages = |op: Op| match op {
+        Op::Peek { held } | Op::Dma { held, .. } => of_taken(program, held.name).writes,
+        Op::Put { name } | Op::Drop { name } | Op::Unpin { name, .. } => of_taken(program, name).writes,
+        _ => op.area().map_or(Bits::MAX, |area| columns(area, 0)),
+    };
+    let seen = program.code.iter().filter(|instr| instr.op.reads()).fold(0, |all, instr| all | pages(instr.op));
+    let apart = program.files.is_empty() && program.code.iter().all(|instr| is_told_apart(instr.op));
+    let only_here = |op: Op| {
+        matches!(op, Op::Write { .. } | Op::Pin { .. } | Op::Get { .. } | Op::Vmsplice { .. } | Op::DirectRead { .. })
+            || matches!(op, Op::Put { .. } | Op::Unpin { .. } | Op::Drop { .. } | Op::Dma { .. })
+    };
+    let is_watched = |op: Op| seen != 0 && (!apart || !only_here(op) || pages(op) & seen != 0);
+    program.code.iter().map(|instr| is_watched(instr.op)).collect()
 }
 
 /// Operations that stay in their columns, or are known to go through all.

@@ -124,8 +124,10 @@ pub fn file(results: Vec<(&str, Run, Vec<Expected>)>) -> FileReport {
     let copied = Contrast { pc: Pc(0), what: Parting::Decided(decision("copy", "other references", "ref1")) };
     let contrast = |run: &Run| (run.verdict == Verdict::Came(Outcome::Ok)).then(|| copied.clone());
     let contrasts = results.iter().map(|(_, run, _)| contrast(run)).collect();
+    let under = crate::policy::builtin()[0].policy;
+    let results = results.into_iter();
     let results =
-        results.into_iter().map(|(policy, run, expected)| PolicyResult { policy: policy.to_owned(), run, expected }).collect();
+        results.map(|(policy, run, expected)| PolicyResult { policy: policy.to_owned(), under, run, expected }).collect();
     let report = ScenarioReport {
         name: scenario.name.clone(),
         kind: None,

@@ -8,6 +8,11 @@ use crate::syntax::parse;
 use crate::types::Small;
 
 fn scenario(text: &str) -> Scenario {
+    lowered(text).into_iter().next().expect("a scenario")
+}
+
+/// The scenarios of a text without mistakes.
+pub fn lowered(text: &str) -> Vec<Scenario> {
     let (tree, mistakes) = parse(text);
     let (lowered, more) = lower("race.cow", &tree, &mistakes, &mut |_, path| Err(format!("no file {path}")));
     assert!(
@@ -15,14 +20,14 @@ fn scenario(text: &str) -> Scenario {
         "{text}\n{mistakes:?} {:?}",
         more.iter().map(|m| m.error.to_string()).collect::<Vec<_>>()
     );
-    lowered.scenarios.into_iter().next().expect("a scenario")
+    lowered.scenarios
 }
 
-fn all(scenario: &Scenario, policy: &Policy, limits: Limits) -> Report {
+pub fn all(scenario: &Scenario, policy: &Policy, limits: Limits) -> Report {
     explore(&Model::<Small>::new(&scenario.program, policy), limits, &Alone, &mut |_| None)
 }
 
-fn release(name: &str) -> Policy {
+pub fn release(name: &str) -> Policy {
     policy::find(name).expect("a built-in policy").policy
 }
 
@@ -33,22 +38,10 @@ fn endings(report: &Report) -> Vec<String> {
     endings
 }
 
-const NAIVE: Limits = Limits { depth: None, switches: None, states: None, bytes: None, naive: true, exact: false };
+const NAIVE: Limits = Limits::NAIVE;
 const REDUCED: Limits = Limits { naive: false, ..NAIVE };
 
 const GUP_FAST: &str = "scenario a {\n p: mmap buf 1 page\n p: write buf 1\n race {\n p: fork c\n p/2: pin buf rw fast -> nic\n }\n p: write buf 2\n p: peek nic == 2\n expect never breach I7\n}\n";
-
-/// Two stores of one step each, after faults are out of the way: two orders, so four states in the race.
-const TWO_STORES: &str = "scenario a {\n p: mmap buf 1 page\n p: write buf 1\n race {\n p: write buf 2\n p/2: write buf 3\n }\n p: read buf -> x\n}\n";
-
-#[test]
-fn the_smallest_race_has_the_states_that_a_hand_counts() {
-    // Before: the first state, mmap done, then the store faults (1), looks and allocates (2), installs (3), stores (4).
-    // The race: 2 stored, 3 stored, both with 2 last, both with 3 last. The load: one state behind each of the last two.
-    let report = all(&scenario(TWO_STORES), &release("latest"), NAIVE);
-    assert_eq!(endings(&report), ["ok"]);
-    assert_eq!((report.states, report.endings[0].count), (1 + 1 + 4 + 4 + 2, 2));
-}
 
 #[test]
 fn a_fast_pin_is_overtaken_by_fork_until_the_sequence_count() {

@@ -2,6 +2,7 @@
 
 mod canaries;
 mod corpus;
+mod counts;
 mod explore;
 mod large;
 mod ledger;

@@ -1,6 +1,7 @@
 //! `cowl fuzz`: campaigns on this machine, saved as they go.
 
 mod bank;
+mod races;
 mod report;
 mod store;
 
@@ -56,6 +57,9 @@ pub struct Fuzz {
     /// Where corpus, findings and progress are kept; a campaign that is there goes on
     #[arg(long, default_value = "cowl-fuzz", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+    /// Draw races: two threads and a few lines, of which every order is tried
+    #[arg(long, conflicts_with_all = ["bank", "seeds"])]
+    pub races: bool,
     /// Not a campaign but the bug bank: how long each planted and each old bug takes to be found; with NAME those that begin so
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
     pub bank: Option<Option<String>>,
@@ -90,6 +94,9 @@ pub fn fuzz(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
     if args.jobs == 0 || args.statements == 0 || STATEMENTS_MAX < args.statements {
         let help = format!("write `--jobs 1` or more and `--statements` from 1 to {STATEMENTS_MAX}");
         return Err(Fail::usage("cowl::usage::fuzz", "a campaign needs a job and statements", help));
+    }
+    if args.races {
+        return races::races(args, out, exit);
     }
     if args.bank.is_some() {
         return bank::bank(args, out, exit);
