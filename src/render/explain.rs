@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::look::{Look, Tone};
 use super::words;
 use crate::analysis::{FileReport, Judged};
-use crate::check::report::{Met, Observation, PageFacts, PolicyResult, Reading, Step, Verdict};
+use crate::check::report::{Met, Observation, PageFacts, PolicyResult, Reading, Step, Verdict, Violation};
+use crate::trace::Decision;
 use crate::types::{Pc, Span};
 
 /// Columns before what is said below a line.
 const INDENT: &str = "       ";
+
+/// Decisions of a line that fell alike, up to which each is told.
+const ALIKE_MAX: usize = 4;
 
 /// The story of a scenario under one policy, which must have been run with its steps.
 pub fn text(file: &FileReport, judged: &Judged, result: &PolicyResult, look: &Look) -> String {
@@ -18,19 +22,15 @@ pub fn text(file: &FileReport, judged: &Judged, result: &PolicyResult, look: &Lo
     for step in &result.run.steps {
         let setup = judged.scenario.program.code.get(step.pc.idx()).is_some_and(|instr| instr.setup);
         out.push_str(&line(file, judged, step, setup, look));
-        for decision in &step.decisions {
-            let text = words::decision(decision);
-            let name = format!("{INDENT}{}: ", decision.rule);
-            let shown = look.wrap(&text, &name, &format!("{INDENT}  "));
-            out.push_str(&shown.replacen(decision.rule, &look.paint(Tone::Dim, decision.rule), 1));
-        }
+        out.push_str(&decisions(&step.decisions, look));
         for (pages, change) in together(changes(before, &step.facts)) {
             let first = format!("{INDENT}{pages}  ");
             out.push_str(&look.wrap(&change, &first, &format!("{INDENT}  ")));
         }
         out.push_str(&readings(&result.run.observations, step.pc, look));
-        for violation in result.run.violations.iter().filter(|violation| violation.pc == step.pc) {
-            out.push_str(&violated(file, judged, violation, look));
+        let here = result.run.violations.iter().filter(|violation| violation.pc == step.pc);
+        for (violation, number) in words::runs(here, |violation| (violation.invariant, &violation.message)) {
+            out.push_str(&violated(file, judged, violation, number, look));
         }
         before = &step.facts;
     }
@@ -49,6 +49,27 @@ fn heading(file: &FileReport, judged: &Judged, result: &PolicyResult, look: &Loo
         out.push_str(&look.wrap(about.trim(), "  ", "  "));
     }
     out.push('\n');
+    out
+}
+
+/// Why each fell as it did. Of many that say the same, on one page after the other, the first is told.
+fn decisions(decisions: &[Decision], look: &Look) -> String {
+    let alike = |decision: &Decision| (decision.rule, decision.value, decision.verdict, decision.reason);
+    let mut numbers = BTreeMap::new();
+    decisions.iter().for_each(|decision| *numbers.entry(alike(decision)).or_insert(0) += 1);
+    let mut told = BTreeSet::new();
+    let mut out = String::new();
+    for decision in decisions {
+        let more = match numbers[&alike(decision)] {
+            ..=ALIKE_MAX => String::new(),
+            number if told.insert(alike(decision)) => format!("; {} more alike", number - 1),
+            _ => continue,
+        };
+        let text = words::decision(decision) + &more;
+        let name = format!("{INDENT}{}: ", decision.rule);
+        let shown = look.wrap(&text, &name, &format!("{INDENT}  "));
+        out.push_str(&shown.replacen(decision.rule, &look.paint(Tone::Dim, decision.rule), 1));
+    }
     out
 }
 
@@ -221,9 +242,14 @@ fn change(before: &PageFacts, after: &PageFacts) -> String {
 /// What the line read, and what was promised where that is something else.
 fn readings(observations: &[Observation], pc: Pc, look: &Look) -> String {
     let mut out = String::new();
-    for seen in observations.iter().filter(|seen| seen.pc == pc) {
+    let here = observations.iter().filter(|seen| seen.pc == pc);
+    for (seen, number) in words::runs(here, |seen| (&seen.value, &seen.promised)) {
         let kept = seen.promised.contains(&seen.value);
-        let page = if seen.page == 0 { String::new() } else { format!("page {}: ", seen.page) };
+        let page = match (seen.page, number) {
+            (0, 1) => String::new(),
+            (page, 1) => format!("page {page}: "),
+            (page, number) => format!("pages {page}..{}: ", usize::from(page) + number),
+        };
         let promised = if kept { String::new() } else { format!("; promised was {}", Reading::any_of(&seen.promised)) };
         let tone = if kept { Tone::Good } else { Tone::Bad };
         out.push_str(&look.wrap_toned(&format!("{page}reads {}{promised}", seen.value), INDENT, INDENT, tone));
@@ -231,11 +257,11 @@ fn readings(observations: &[Observation], pc: Pc, look: &Look) -> String {
     out
 }
 
-fn violated(file: &FileReport, judged: &Judged, violation: &crate::check::report::Violation, look: &Look) -> String {
+fn violated(file: &FileReport, judged: &Judged, violation: &Violation, number: usize, look: &Look) -> String {
     let (word, detail) = words::outcome(violation.outcome);
     let invariant = violation.invariant.filter(|id| Some(*id) != detail.as_deref()).map(|id| format!(" ({id})"));
     let detail = detail.map(|detail| format!(" {detail}")).unwrap_or_default();
-    let text = format!("{word}{detail}{}: {}", invariant.unwrap_or_default(), violation.message);
+    let text = format!("{word}{detail}{}: {}", invariant.unwrap_or_default(), violation.message) + &words::times(number);
     let mut out = look.wrap_toned(&text, &format!("    !! {}", ""), INDENT, Tone::Alarm);
     if let Some((pc, decision)) = &violation.decision {
         let line = file.place(judged.span(*pc)).line;

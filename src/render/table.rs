@@ -238,11 +238,14 @@ fn details(file: &FileReport, judged: &Judged, row: &Row<'_>) -> Vec<Detail> {
     if let Some(text) = words::race(result.run.race.as_ref()) {
         details.push(Detail { line: String::new(), statement: String::new(), text, tone: Tone::Plain });
     }
-    for violation in result.run.violations.iter().take(VIOLATIONS_MAX) {
+    let told = words::runs(&result.run.violations, |violation| (violation.pc, violation.invariant, &violation.message));
+    for (violation, number) in told.iter().take(VIOLATIONS_MAX) {
         let invariant = violation.invariant.map(|id| format!("{id}: ")).unwrap_or_default();
-        details.push(Detail::at(file, judged.span(violation.pc), format!("{invariant}{}", violation.message), Tone::Plain));
+        let text = format!("{invariant}{}{}", violation.message, words::times(*number));
+        details.push(Detail::at(file, judged.span(violation.pc), text, Tone::Plain));
     }
-    if let Some(more) = result.run.violations.len().checked_sub(VIOLATIONS_MAX).filter(|more| 0 < *more) {
+    let more: usize = told.iter().skip(VIOLATIONS_MAX).map(|(_, number)| number).sum();
+    if 0 < more {
         let text = format!("and {more} more; `--format json` lists all");
         details.push(Detail { line: String::new(), statement: String::new(), text, tone: Tone::Dim });
     }

@@ -53,6 +53,23 @@ pub fn race(race: Option<&Race>) -> Option<String> {
     })
 }
 
+/// Neighbours with the same key once, each with their number: a page of a THP seldom fares otherwise than the next.
+pub fn runs<T, K: PartialEq>(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> K) -> Vec<(T, usize)> {
+    let mut runs: Vec<(T, usize)> = Vec::new();
+    for item in items {
+        match runs.last_mut() {
+            Some((first, number)) if key(first) == key(&item) => *number += 1,
+            _ => runs.push((item, 1)),
+        }
+    }
+    runs
+}
+
+/// ` (512 times)` behind what is told once and was so more often.
+pub fn times(number: usize) -> String {
+    if number < 2 { String::new() } else { format!(" ({number} times)") }
+}
+
 /// A decision in a line: `reuse: last mapping (reuse_small = map_swap; mapcount 1, refcount 2)`.
 pub fn decision(of: &Decision) -> String {
     decision_under(of, &[of.value])

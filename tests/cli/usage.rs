@@ -118,6 +118,25 @@ fn explain_tells_what_happens_to_a_whole_thp_in_one_line() {
     said.says("p.buf[0..512] A..SR: rw -> ro, mapcount 1 -> 2, refcount 1 -> 2").says("c.buf[0..512] gone");
 }
 
+/// In 5.8 a write fault splits the THP that fork shared, and copies page by page what a device still writes to.
+const PINNED_THP: &str = r#"scenario pinned {
+    p: mmap buf 1 thp
+    p: pin buf rw longterm -> nic
+    p: fork c
+    p: write buf "new"
+    p: peek nic == "new"
+}
+"#;
+
+#[test]
+fn explain_and_run_tell_once_what_is_the_same_on_every_page() {
+    let path = file("each-page-copied", PINNED_THP);
+    let said = cowl_on("explain", &path, "--policy linux-5.8").ends(1);
+    let said = said.says("; 511 more alike").says("pages 0..512: reads ").says("(512 times)");
+    assert!(said.out.lines().count() < 60, "{}", said.out);
+    cowl_on("run", &path, "--policy linux-5.8").ends(1).says("(512 times)");
+}
+
 #[test]
 fn output_is_the_same_every_time_and_without_colours_where_nobody_sees_them() {
     let run = |set: Option<(&str, &str)>, arguments: &str| {
