@@ -7,6 +7,58 @@ use crate::state::{Pfn, State};
 use crate::trace::{Decision, Event, What};
 use crate::types::{self, Pc, ProcId, Size, TaskId, ValueId, Vpn};
 
+/// The events of a run in their order, found by the page that they are about.
+#[derive(Default)]
+pub(super) struct History {
+    events: Vec<Event>,
+    /// For each page the decisions about it.
+    decided: Vec<Vec<u32>>,
+    /// For each page its last copy, where it was copied or is one.
+    copied: Vec<Option<u32>>,
+}
+
+impl History {
+    /// What happened next; its frames are pages already.
+    pub fn push(&mut self, event: Event) {
+        let at = self.events.len() as u32;
+        match event.what {
+            What::Decision(Decision { frame: Some(page), .. }) => place(&mut self.decided, page).push(at),
+            What::Copied { from, to, .. } => [from, to].into_iter().for_each(|page| *place(&mut self.copied, page) = Some(at)),
+            _ => {}
+        }
+        self.events.push(event);
+    }
+
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Decisions about a page, last first.
+    fn about(&self, page: u32) -> impl Iterator<Item = (Pc, &Decision)> {
+        let places = self.decided.get(page as usize).into_iter().flatten().rev();
+        places.filter_map(|at| decided(&self.events[*at as usize]))
+    }
+
+    /// The page that the last copy from or to a page was made of.
+    fn copied_from(&self, page: u32) -> Option<u32> {
+        let at = (*self.copied.get(page as usize)?)?;
+        if let What::Copied { from, .. } = self.events[at as usize].what { Some(from) } else { None }
+    }
+}
+
+/// The entry of a page, which may be new.
+fn place<T: Default>(table: &mut Vec<T>, page: u32) -> &mut T {
+    let at = page as usize;
+    if table.len() <= at {
+        table.resize_with(at + 1, T::default);
+    }
+    &mut table[at]
+}
+
+fn decided(event: &Event) -> Option<(Pc, &Decision)> {
+    if let What::Decision(decision) = &event.what { Some((event.pc, decision)) } else { None }
+}
+
 /// An observation that broke a promise.
 pub(super) struct Parties<'a> {
     pub program: &'a Program,
@@ -64,35 +116,27 @@ pub(super) fn frame_shown<B: Size>(program: &Program, st: &State<B>, pc: Pc, pag
 /// The decision that let it happen: for a leak the last that kept or gave away the page shown, for a loss the last that
 /// parted the page shown from its twin. Where no such decision is about the page, the last about the address.
 pub(super) fn decision<'e>(
-    events: &'e [Event],
+    history: &'e History,
     parties: &Parties<'_>,
     outcome: Outcome,
     shown: Option<u32>,
 ) -> Option<(Pc, &'e Decision)> {
-    let decisions = || {
-        events.iter().rev().filter_map(|event| match &event.what {
-            What::Decision(decision) => Some((event.pc, decision)),
-            _ => None,
-        })
-    };
-    let about = |verdicts: &'static [&'static str], frame: u32| {
-        decisions().find(move |(_, decision)| decision.frame == Some(frame) && verdicts.contains(&decision.verdict))
+    let about = |verdicts: &'static [&'static str], page: u32| {
+        history.about(page).find(move |(_, decision)| verdicts.contains(&decision.verdict))
     };
     let by_page = match (outcome, shown) {
         (Outcome::Leak, Some(frame)) => about(&["reuse"], frame)
             .or_else(|| about(&["share"], frame))
             .or_else(|| about(&["take", "wp", "skip", "follow"], frame)),
         (Outcome::Lost, Some(frame)) => {
-            let twin = events.iter().rev().find_map(|event| match event.what {
-                What::Copied { from, to, .. } if from == frame || to == frame => Some(from),
-                _ => None,
-            });
+            let twin = history.copied_from(frame);
             twin.and_then(|from| about(&["copy", "unshare"], from)).or_else(|| about(&["take"], frame))
         }
         _ => None,
     };
     let (proc, vpn) = address(parties)?;
-    by_page.or_else(|| decisions().find(|(_, decision)| decision.proc == proc && decision.vpn == vpn))
+    let mut decisions = history.events.iter().rev().filter_map(decided);
+    by_page.or_else(|| decisions.find(|(_, decision)| decision.proc == proc && decision.vpn == vpn))
 }
 
 /// The last decision of an instruction.

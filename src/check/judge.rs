@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::assert::{self, Seens};
 use super::beside::{Beside, Unkept, ended_text, is_permitted};
-use super::blame;
+use super::blame::{self, History};
 use super::facts;
 use super::frames::Frames;
 use super::invariants::{Books, Broken};
@@ -15,7 +15,7 @@ use crate::observe::Seen;
 use crate::policy::Policy;
 use crate::run::{End, Watch, World, as_announced, drive};
 use crate::state::State;
-use crate::trace::{Event, Trace, What};
+use crate::trace::{Trace, What};
 use crate::types::{Large, Pc};
 
 /// Pages of all address spaces up to which the books are gone through after every step. Those of a larger world are after every
@@ -94,7 +94,7 @@ struct Judge<'a> {
     /// Events renamed so far; those of the current line start at `line_start`.
     renamed: usize,
     line_start: usize,
-    events: Vec<Event>,
+    history: History,
     seens: Seens,
     next_assert: usize,
     /// Lines that userfaultfd stopped as announced.
@@ -121,7 +121,7 @@ impl<'a> Judge<'a> {
             frames: Frames::default(),
             renamed: 0,
             line_start: 0,
-            events: Vec::new(),
+            history: History::default(),
             seens: Seens::default(),
             next_assert: 0,
             slept: Vec::new(),
@@ -171,7 +171,8 @@ impl<'a> Judge<'a> {
         if let Some(Unkept { outcome, invariant, message }) = unkept {
             let parties = blame::Parties { program, pc, page, seen, committed: self.beside.committed() };
             let shown = blame::frame_shown(program, &world.st, pc, page).and_then(|pfn| self.frames.page(pfn));
-            let decision = blame::decision(&self.events, &parties, outcome, shown).map(|(pc, decision)| (pc, decision.clone()));
+            let decision =
+                blame::decision(&self.history, &parties, outcome, shown).map(|(pc, decision)| (pc, decision.clone()));
             self.violation(Violation { outcome, invariant, pc, decision, message });
         }
         self.run.observations.push(observation);
@@ -181,8 +182,8 @@ impl<'a> Judge<'a> {
     fn close_line(&mut self, world: &World<'_, Large, Trace>, pc: Pc, ended: String) {
         self.frames.give_letters(&world.st);
         let setup = self.program().code[pc.idx()].setup;
-        for event in &mut self.events[self.line_start..] {
-            match &mut event.what {
+        for event in &self.history.events()[self.line_start..] {
+            match &event.what {
                 What::Copied { gratuitous, .. } if !setup => {
                     self.run.copies += 1;
                     self.run.gratuitous += u32::from(*gratuitous);
@@ -191,7 +192,7 @@ impl<'a> Judge<'a> {
             }
         }
         if self.story != Story::Untold {
-            let line = &self.events[self.line_start..];
+            let line = &self.history.events()[self.line_start..];
             let decisions = line.iter().filter_map(|event| match &event.what {
                 What::Decision(decision) => Some(decision.clone()),
                 _ => None,
@@ -208,14 +209,14 @@ impl<'a> Judge<'a> {
             };
             self.run.steps.push(step);
         }
-        self.line_start = self.events.len();
+        self.line_start = self.history.events().len();
     }
 
     fn end_violation(&mut self, pc: Pc, end: End) {
         let Some(Unkept { outcome, invariant, message }) = self.beside.unannounced(pc, end) else { return };
-        let own = blame::last_decision(&self.events, pc);
+        let own = blame::last_decision(self.history.events(), pc);
         let area = self.program().code[pc.idx()].op.area();
-        let before = || area.and_then(|area| blame::last_decision_about(&self.events, area));
+        let before = || area.and_then(|area| blame::last_decision_about(self.history.events(), area));
         let decision = if outcome == Outcome::Missed { own.or_else(before) } else { own };
         let decision = decision.map(|(pc, decision)| (pc, decision.clone()));
         self.violation(Violation { outcome, invariant, pc, decision, message });
@@ -250,7 +251,7 @@ impl<'a> Judge<'a> {
                 mapped.or_else(|| program.code[pc.idx()].op.area().map(|area| (area.proc, area.start))).unwrap_or_default()
             }
         };
-        let about = self.events.iter().rev().find_map(|event| match &event.what {
+        let about = self.history.events().iter().rev().find_map(|event| match &event.what {
             What::Decision(decision) if (decision.proc, decision.vpn) == (proc, vpn) => Some((event.pc, decision.clone())),
             _ => None,
         });
@@ -295,7 +296,7 @@ impl Watch<Large, Trace> for Judge<'_> {
         for event in &world.sink.events[self.renamed..] {
             let mut event = event.clone();
             self.frames.rename(&mut event);
-            self.events.push(event);
+            self.history.push(event);
         }
         self.renamed = world.sink.events.len();
         // Outside a race nobody gets in between two steps, so what is seen and what is left is all that must be judged.
@@ -308,7 +309,7 @@ impl Watch<Large, Trace> for Judge<'_> {
     }
 
     fn committed(&mut self, world: &World<'_, Large, Trace>, pc: Pc, page: u16, len: u16, seen: Seen) {
-        if page == 0 {
+        if page == 0 && seen != Seen::Nothing {
             self.audit(world, pc);
         }
         for page in page..page + len {

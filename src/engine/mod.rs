@@ -354,11 +354,13 @@ fn frame_number<N: Number>(pfn: Pfn<N>) -> u32 {
 
 /// Whether nobody could have missed the copy of a page: one mapping, and no get or pin that a program asked for (I17).
 fn is_gratuitous<B: Size>(program: &Program, st: &State<B>, pfn: Pfn<B::Number>) -> bool {
-    let users = st.mapcount(pfn) + st.swap_count(pfn);
+    let (users, folio) = (st.mapcount(pfn) + st.swap_count(pfn), st.folio(pfn));
+    // The fault that copies has a reference too; who has none beside it and the mappings need not be looked for.
+    let alone = folio.pincount.get() == 0 && folio.refcount.get() <= st.folio_mapcount(pfn) + 1;
     let asked_for = program.code.iter().map(|instr| instr.op).filter(|op| !matches!(op, Op::Hold { .. }));
     let mut held = asked_for.filter_map(Op::takes).flat_map(|name| {
         let decl = &program.refs[name.idx()];
         &st.held()[usize::from(decl.first)..usize::from(decl.first + decl.len)]
     });
-    users <= 1 && st.folio(pfn).is_anon() && !held.any(|target| *target == Target::Page(pfn))
+    users <= 1 && folio.is_anon() && (alone || !held.any(|target| *target == Target::Page(pfn)))
 }

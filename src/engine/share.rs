@@ -37,9 +37,12 @@ pub(super) fn next_mapping<B: Size, S: Sink>(cx: &Cx<'_, B, S>, folio: Pfn<B::Nu
     let maps = |pte: Pte<B::Number>| {
         !pte.flags.contains(uffd_move::MISFILED) && pte.target.pfn().is_some_and(|pfn| cx.st.head(pfn) == head)
     };
-    // Of a large folio most are where the mover is, one behind the other.
     let (proc, vpn, pages) = (cx.proc(), cx.vpn(), cx.st.folio_pages(folio).len());
-    let near = if 1 < pages { vpn.idx().saturating_sub(pages)..(vpn.idx() + pages).min(cx.st.pages_per_mm()) } else { 0..0 };
+    if pages == 1 && cx.st.mapcount(folio) == 0 && !cx.st.folio(folio).flags.contains(FolioFlags::DEVICE) {
+        return None;
+    }
+    // Most are where the mover is, those of a large folio one behind the other.
+    let near = (vpn.idx() + 1).saturating_sub(pages)..(vpn.idx() + pages).min(cx.st.pages_per_mm());
     let nearby = near.map(Vpn::at).find(|vpn| maps(cx.st.pte(proc, *vpn))).map(|vpn| (proc, vpn));
     nearby.or_else(|| cx.st.slots().find(|(_, _, slot)| maps(slot.pte)).map(|(proc, vpn, _)| (proc, vpn)))
 }

@@ -1,6 +1,7 @@
 //! References that no process asked for: speculative ones and those of the LRU-add batches.
 
 use super::{Cx, Progress};
+use crate::ir::Op;
 use crate::policy::Defect;
 use crate::state::{FolioFlags, State, Target};
 use crate::trace::Sink;
@@ -48,6 +49,9 @@ pub(super) fn drain<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 ///
 /// Source: mm/swap.c `lru_add_drain`.
 pub(super) fn drain_batch<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
+    if !cx.program.code.iter().any(|instr| matches!(instr.op, Op::LruAdd { .. })) {
+        return; // Nothing ever stands in it.
+    }
     let next = |st: &State<B>| st.folios().find(|(_, folio)| folio.flags.contains(FolioFlags::LRU_BATCH)).map(|(pfn, _)| pfn);
     while let Some(pfn) = next(cx.st) {
         cx.st.folio_mut(pfn).flags.remove(FolioFlags::LRU_BATCH);

@@ -9,7 +9,11 @@ use crate::types::{Number, Size};
 impl<B: Size> State<B> {
     /// The slot that the swap cache has a page for.
     pub fn swap_slot_of(&self, pfn: Pfn<B::Number>) -> Option<usize> {
-        let head = self.head(pfn);
+        let (head, folio) = (self.head(pfn), self.folio(pfn));
+        // The swap cache has a reference; most pages have none but those of their mappings.
+        if self.swap().is_empty() || folio.refcount.get() <= self.folio_mapcount(pfn) {
+            return None;
+        }
         let first = self.swap().iter().position(|slot| slot.cached == Target::Page(head))?;
         let slot = first + (pfn.idx() - head.idx()); // A folio has slots in a row.
         (self.swap().get(slot)?.cached == Target::Page(pfn)).then_some(slot)
@@ -67,9 +71,14 @@ impl<B: Size> State<B> {
     /// Source: mm/swapfile.c `page_trans_huge_map_swapcount` (until 5.17).
     pub fn highest_users(&self, pfn: Pfn<B::Number>) -> u32 {
         let entire = if self.folio(pfn).is_large() { self.large(pfn).entire_mapcount.get() } else { 0 };
-        let mapped = self.folio_pages(pfn).map(|page| self.page(page).mapcount.get());
-        let named = self.swap_row(pfn).iter().map(|slot| slot.count.get()).chain(std::iter::repeat(0));
-        entire + mapped.zip(named).map(|(maps, entries)| maps + entries).max().unwrap_or_default()
+        let (first, row) = (self.head(pfn).idx(), self.swap_row(pfn));
+        let pages = &self.pages.as_ref()[first..first + self.folio_pages(pfn).len()];
+        let mapped = pages.iter().map(|page| page.mapcount.get());
+        let highest = match row {
+            [] => mapped.max(),
+            named => mapped.zip(named).map(|(maps, slot)| maps + slot.count.get()).max(),
+        };
+        entire + highest.unwrap_or_default()
     }
 
     /// The slots of a folio that is in the swap cache; none of one that is not.
