@@ -1,6 +1,7 @@
 //! Splitting a large folio into folios of one page: behind migration entries, and only where nobody else holds it.
 
 use super::{Cx, Progress, Ruling, migrate, share, transient};
+use crate::ir::Op;
 use crate::observe::Seen;
 use crate::state::{At, FolioFlags, Grab, MigrateAt, Pfn, Slot, Target, TaskFlags};
 use crate::trace::Sink;
@@ -47,6 +48,12 @@ pub(super) fn begin<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, page: Pfn<B::Number
     }
     cx.me_mut().flags.insert(TaskFlags::SPLITS_FOLIO);
     cx.goto(At::Migrate(MigrateAt::Unmap))
+}
+
+/// Whether a folio could be split at once: nobody else has its lock, or a reference that its mappings and the caches do not explain.
+pub(super) fn is_possible<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> bool {
+    let (refcount, mapcount) = (cx.st.folio(page).ref_count(), cx.st.folio_mapcount(page));
+    !cx.is_locked_by_another(page) && decide_split(refcount + 1, mapcount, migrate::in_caches(cx, page))
 }
 
 /// One step of splitting.
@@ -125,10 +132,16 @@ fn map_all_again<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     ended(cx, false)
 }
 
+/// Whether an instruction that could not split a folio looks at the page again instead of leaving it: mm/userfaultfd.c `move_pages`
+/// until it can.
+fn tries_again(op: Op) -> bool {
+    matches!(op, Op::UffdMove { .. })
+}
+
 /// The lock and the reference are given back, and the instruction goes on.
 fn ended<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, done: bool) -> Progress {
     cx.me_mut().flags.remove(TaskFlags::SPLITS_FOLIO);
-    if !done {
+    if !done && !tries_again(cx.op()) {
         return cx.put_back();
     }
     let (target, _) = std::mem::take(&mut cx.me_mut().grab);

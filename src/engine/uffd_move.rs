@@ -2,7 +2,7 @@
 //!
 //! Source: mm/userfaultfd.c `move_pages`, `move_pages_pte` and its helpers; mm/huge_memory.c `move_pages_huge_pmd` (6.8).
 
-use super::{Cx, Progress, Ruling, file, huge, uffd};
+use super::{Cx, Progress, Ruling, file, huge, split, uffd};
 use crate::ir::Op;
 use crate::observe::Seen;
 use crate::policy::{Defect, UffdMoveIoctl};
@@ -79,9 +79,18 @@ fn release<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) {
 
 fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let (proc, from, to) = (cx.proc(), cx.vpn(), goal(cx));
+    let held = cx.me().flags.contains(TaskFlags::HOLDS_MMAP_READ);
     if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
         return Progress::Blocked;
     }
+    match look_locked(cx, from, to) {
+        Progress::Blocked if !held => Progress::Moved, // mmap_lock is held from now on.
+        progress => progress,
+    }
+}
+
+fn look_locked<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from: Vpn, to: Vpn) -> Progress {
+    let proc = cx.proc();
     let (Slot { pte, vma }, goal) = (cx.slot(), *cx.st.slot(proc, to));
     if let Some(failure) = refused(&vma, &goal.vma) {
         return fail(cx, failure);
@@ -101,6 +110,10 @@ fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         Target::Page(page) => {
             if !may_move(cx, page) {
                 return fail(cx, Failure::EBUSY);
+            }
+            if cx.st.folio(page).is_large() && !pte.flags.contains(PteFlags::PMD) {
+                // A page goes alone. While somebody holds its folio the call tries again and again.
+                return if split::is_possible(cx, page) { split::begin(cx, page) } else { Progress::Blocked };
             }
             hold(cx, pte, Some(page));
             cx.goto(At::Move(MoveAt::Lock))
@@ -258,6 +271,9 @@ pub fn is_misfiled<N: Copy + PartialEq>(pte: Pte<N>) -> bool {
 
 /// A page that is read from the swap device is filed where the fault finds its entry.
 pub(super) fn file_anew<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, entry: usize) {
+    if !cx.program.code.iter().any(|instr| matches!(instr.op, Op::UffdMove { .. })) {
+        return; // Only a move leaves a page behind that is filed elsewhere.
+    }
     let names = |pte: Pte<B::Number>| {
         let of_slot = matches!(pte.target, Target::Swap(slot) if slot.get() as usize == entry);
         of_slot && pte.flags.contains(MISFILED_ENTRY)
