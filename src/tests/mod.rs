@@ -11,6 +11,7 @@ mod mistakes;
 mod promises;
 mod races;
 mod roundtrip;
+mod selftest;
 mod tidy;
 
 use std::path::Path;
