@@ -79,13 +79,12 @@ pub fn draw(dice: &mut dyn Dice, settings: &Settings) -> Option<Program> {
 pub fn examine(program: &Program, (called, policy): (&str, &Policy), name: &str) -> Came {
     let Some(scenario) = read(&printer::program(program)) else { return Came::NoRace };
     let program = &scenario.program;
-    let calm = Limits { switches: Some(0), states: Some(STATES_MAX), ..Limits::default() };
-    if search(program, policy, calm).report.endings.iter().any(|found| is_wrong(found.ending)) {
+    if goes_wrong_calmly(program, policy) {
         return Came::NoRace; // It goes wrong whatever runs at once, as other campaigns find out.
     }
     let found = search(program, policy, Limits { states: Some(STATES_MAX), ..Limits::default() });
     let states = found.report.states;
-    match found.report.endings.iter().find(|found| is_wrong(found.ending)) {
+    match found.report.endings.iter().find(|found| is_harm(found.ending)) {
         Some(found) => Came::Wrong(Box::new(reduce(&scenario, (called, policy), (found.ending, states), name))),
         None if found.report.bounded().is_some() => Came::Open { states },
         None => Came::Well { states },
@@ -107,6 +106,17 @@ fn is_wrong(ending: Ending) -> bool {
     }
 }
 
+/// What nobody may see, whatever runs at once. That a call fails is no such thing: another thread may take its memory away.
+fn is_harm(ending: Ending) -> bool {
+    matches!(ending, Ending::Came(Outcome::Leak | Outcome::Lost | Outcome::Breach(_)) | Ending::Deadlock)
+}
+
+/// Some order goes wrong in which every line ends before another begins.
+fn goes_wrong_calmly(program: &Program, policy: &Policy) -> bool {
+    let calm = Limits { switches: Some(0), states: Some(STATES_MAX), ..Limits::default() };
+    search(program, policy, calm).report.endings.iter().any(|found| is_wrong(found.ending))
+}
+
 fn search(program: &Program, policy: &Policy, limits: Limits) -> Named {
     explore::explore_any(program, policy, Mode::All(limits), &Alone, &mut |_| None)
 }
@@ -125,13 +135,16 @@ pub fn reduce(scenario: &Scenario, (called, policy): (&str, &Policy), (ending, s
     let bare = Scenario { asserts: Vec::new(), expects: Vec::new(), title: String::new(), ..scenario.clone() };
     let bare = Scenario { origin: String::new(), name: name.to_owned(), ..bare };
     let mut lines: Vec<String> = printer::scenario(&bare, &[""; 0]).lines().map(str::to_owned).collect();
+    // What only a race shows must not become what lines show that never meet.
+    let calm = goes_wrong_calmly(&scenario.program, policy);
     let (mut at, mut best, mut states) = (lines.len(), bare, states);
     while 0 < at {
         at -= 1;
         let kept = lines.iter().enumerate().filter(|(nth, _)| *nth != at).map(|(_, line)| line.clone());
         let fewer: Vec<String> = kept.collect();
         let Some(candidate) = read(&(fewer.join("\n") + "\n")) else { continue };
-        let less = candidate.program.code.len() < best.program.code.len() && explore::has_race(&candidate.program);
+        let same = calm || !goes_wrong_calmly(&candidate.program, policy);
+        let less = same && candidate.program.code.len() < best.program.code.len() && explore::has_race(&candidate.program);
         let limits = Limits { states: Some(STATES_MAX), ..Limits::default() };
         let report = || search(&candidate.program, policy, limits).report;
         if less && let Some(found) = Some(report()).filter(|report| report.endings.iter().any(|found| found.ending == ending)) {
