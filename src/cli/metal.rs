@@ -129,8 +129,8 @@ pub fn on_kernel(args: &OnKernel, compare: bool, out: &mut Out<'_>, exit: &mut E
 /// What the engine is asked about one kernel.
 pub(super) fn of_one_kernel<'a>(args: &'a OnKernel, policies: &'a [String], release: &str, compare: bool) -> Options<'a> {
     // Whoever names a policy means it as it is.
-    let fixed = if args.policy.is_none() { policy::fixed_in(release) } else { &[] };
-    Options { policies, scenario: args.scenario.as_deref(), story: Story::whole_if(compare), fixed, ..Options::default() }
+    let point = if args.policy.is_none() { policy::of_point(release) } else { None };
+    Options { policies, scenario: args.scenario.as_deref(), story: Story::whole_if(compare), point, ..Options::default() }
 }
 
 /// Runs one scenario, a race in many rounds. Where it is compared it runs before that in the one order whose story the engine
@@ -217,6 +217,7 @@ pub(super) fn came(about: About<'_>, mut ran: Ran) -> Came<'_> {
         let facts = story::visible(&came.ran);
         let (compared, theirs) = story::compare_runs(engine, &program, &came.ran);
         came.compared = compared;
+        let (facts, theirs) = story::for_a_ledger(&came.compared, facts, theirs);
         // A ledger keeps what was seen as root: without kinds of pages a story cannot be told again.
         came.row = (facts.contains(&"kind") && story::is_for_a_ledger(&came.compared)).then(|| Row {
             release: release.to_owned(),
@@ -328,6 +329,7 @@ impl Totals {
         let (sum, more) = (&mut self.times, &came.ran.times);
         for (sum, more) in [
             (&mut sum.read, more.read),
+            (&mut sum.arrange, more.arrange),
             (&mut sum.start, more.start),
             (&mut sum.ops, more.ops),
             (&mut sum.fork, more.fork),
@@ -372,13 +374,14 @@ impl Totals {
     fn times_text(&self, seconds: f64, bare: u64) -> String {
         let runs = (self.ran).max(1);
         let each = |ns: u64| ns / runs / 1000;
-        let Times { read, start, ops, fork, mmap, messages, facts, end } = self.times;
+        let Times { read, arrange, start, ops, fork, mmap, messages, facts, end } = self.times;
         format!(
             "{:.0} scenarios a second; a bare fork and exit takes {} us\n\
-             us a scenario: reading {}, first process {}, operations {} (fork {}, mmap {}), messages {}, facts {}, ending {}\n",
+             us a scenario: reading {}, arranging {}, first process {}, operations {} (fork {}, mmap {}), messages {}, facts {}, ending {}\n",
             self.ran as f64 / seconds,
             bare / 1000,
             each(read),
+            each(arrange),
             each(start),
             each(ops),
             each(fork),

@@ -76,7 +76,7 @@ impl Host {
     /// Where a new one cannot be started.
     pub fn run(&mut self, job: &Job) -> io::Result<Ran> {
         match self.ask_about(job, &Request::Run(job.clone()))? {
-            Ok(Answer::Ran(ran)) => Ok(ran),
+            Ok(Answer::Ran(ran)) => Ok(ran.full()),
             Ok(_) => Ok(crashed(job, "the agent answered something else".to_owned())),
             Err(why) => Ok(crashed(job, why)),
         }

@@ -121,6 +121,42 @@ pub struct Ran {
     pub times: Times,
 }
 
+impl Ran {
+    /// Leaves out what is known of a page where it is as after the line before: large folios have many pages, and lines to a virtual
+    /// machine are slow.
+    pub fn thin(mut self) -> Self {
+        self.each_page(|before, now| {
+            if before == Some(&*now) {
+                *now = Facts::default();
+            }
+        });
+        self
+    }
+
+    /// Puts in again what [`Self::thin`] left out.
+    pub fn full(mut self) -> Self {
+        self.each_page(|before, now| {
+            if let (Some(before), true) = (before, *now == Facts::default()) {
+                *now = before.clone();
+            }
+        });
+        self
+    }
+
+    /// Shows each page's facts after each line, and beside them those after the line before, as they are when all are told.
+    fn each_page(&mut self, mut show: impl FnMut(Option<&Facts>, &mut Facts)) {
+        let mut known: BTreeMap<String, Facts> = BTreeMap::new();
+        for line in &mut self.lines {
+            for (page, facts) in &mut line.facts {
+                let told = facts.clone();
+                show(known.get(page), facts);
+                let whole = if told == Facts::default() { facts.clone() } else { told };
+                known.insert(page.clone(), whole);
+            }
+        }
+    }
+}
+
 /// Why a scenario stopped before its end.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -222,6 +258,8 @@ pub struct Facts {
 pub struct Times {
     /// Reading the text.
     pub read: u64,
+    /// Arranging what it needs of the machine: swap, huge pages, settings.
+    pub arrange: u64,
     /// Making the first process and what it needs.
     pub start: u64,
     /// The operations themselves, as their threads measured them.
@@ -241,6 +279,31 @@ pub struct Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn facts_that_are_as_before_are_left_out_on_the_way_and_put_in_again() {
+        let facts = |count| Facts { mapcount: Some(Fact::Observed(count)), ..Facts::default() };
+        let line = |facts: &[(&str, Facts)]| Line {
+            pc: 0,
+            ended: Ended::Ok,
+            done: 1,
+            seen: Vec::new(),
+            faults: None,
+            facts: facts.iter().map(|(page, facts)| ((*page).to_owned(), facts.clone())).collect(),
+        };
+        let lines = vec![
+            line(&[("a", facts(1)), ("b", facts(1))]),
+            line(&[("a", facts(1)), ("b", facts(2))]),
+            line(&[]),
+            line(&[("a", facts(1)), ("b", facts(1))]),
+        ];
+        let ran = Ran { id: 1, lines, stopped: None, unseen: BTreeMap::new(), times: Times::default() };
+        let thin = ran.clone().thin();
+        let told: Vec<usize> =
+            thin.lines.iter().map(|line| line.facts.iter().filter(|(_, f)| *f != Facts::default()).count()).collect();
+        assert_eq!(told, [2, 1, 0, 1]);
+        assert_eq!(thin.full(), ran);
+    }
 
     #[test]
     fn a_request_and_an_answer_are_one_line_each_and_read_back_the_same() {

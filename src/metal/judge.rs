@@ -9,10 +9,11 @@ use crate::observe::{Seen, Words};
 use crate::run::{End, as_announced};
 use crate::types::{Large, Pc, Size, Value, ValueId};
 
-/// A program that has a number for every value that a kernel showed, also for those that it never stores.
+/// A program that has a number for every value that a kernel showed, also for those that it never stores. Of values that nobody
+/// read, but that were found where pages were looked at, as many as there is room for: the rest are taken for the first.
 ///
 /// # Errors
-/// Where there are more values than a program may have.
+/// Where more values were read than a program may have.
 pub fn with_values(program: &Program, ran: &Ran) -> Result<Program, String> {
     use crate::kernel::wire::Fact;
     let mut program = program.clone();
@@ -24,15 +25,21 @@ pub fn with_values(program: &Program, ran: &Ran) -> Result<Program, String> {
         Saw::Words(words) => Some(words),
         Saw::Bit(_) => None,
     });
-    for word in seen.chain(facts).flatten() {
-        if program.values.iter().all(|value| value.bits != *word) {
+    let is_new = |program: &Program, word: u64| program.values.iter().all(|value| value.bits != word);
+    for word in seen.flatten() {
+        if is_new(&program, *word) {
             program.values.push(Value::number(*word));
         }
     }
-    match program.values.len() <= Large::VALUES_MAX {
-        true => Ok(program),
-        false => Err(format!("it showed {} different values (VALUES_MAX is {})", program.values.len(), Large::VALUES_MAX)),
+    if Large::VALUES_MAX < program.values.len() {
+        return Err(format!("it showed {} different values (VALUES_MAX is {})", program.values.len(), Large::VALUES_MAX));
     }
+    for word in facts.flatten() {
+        if program.values.len() < Large::VALUES_MAX && is_new(&program, *word) {
+            program.values.push(Value::number(*word));
+        }
+    }
+    Ok(program)
 }
 
 /// What was seen, in the numbers of a program.

@@ -30,6 +30,9 @@ const TAILS: &str = "marks of pages of a large folio but the first: where ptes m
 const NO_KINDS: &str = "pages that are mapped on the kernel alone, where this user may not see of what kind they are: what a fault fills \
      besides its own pte is left open for the zero page and for pages of files";
 
+/// Why what a kernel shows behind a special entry is not held against the engine.
+const SPECIAL: &str = "what is behind an entry of no page of memory (B41): a kernel shows what happens to be there";
+
 /// Why the facts after a line that woke others are not held against each other.
 const WOKEN: &str = "pages after a line that wakes a thread: on a kernel it goes on at once, while they are looked at";
 
@@ -221,6 +224,12 @@ pub fn zero_pages(run: &Run) -> BTreeSet<At> {
     pages.filter(|(_, _, facts)| facts.kind == "zero").map(|(line, page, _)| (line, page.clone())).collect()
 }
 
+/// Where the engine has an entry of no page.
+fn special_pages(engine: &[Entry]) -> BTreeSet<At> {
+    let special = engine.iter().filter(|entry| entry.what == "kind" && ["special", "device"].contains(&&*entry.says));
+    special.filter_map(|entry| Some((entry.line, entry.page.clone()?))).collect()
+}
+
 /// Pages after a line that are there on the kernel and not in the engine.
 fn mapped_by_kernel_alone(engine: &[Entry], kernel: &[Entry]) -> BTreeSet<At> {
     let present = |told: &[Entry], says: &str| -> BTreeSet<At> {
@@ -247,6 +256,10 @@ pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, 
     let is_told = |entry: &Entry| !entry.page.clone().is_some_and(|page| no_kinds.contains(&(entry.line, page)));
     ours.retain(is_told);
     theirs.retain(is_told);
+    let special = special_pages(&ours);
+    let is_memory = |entry: &Entry| !entry.page.clone().is_some_and(|page| special.contains(&(entry.line, page)));
+    ours.retain(is_memory);
+    theirs.retain(is_memory);
     let untold = untold_marks(ran);
     ours.retain(|entry| {
         entry.what != "exclusive" || !untold.contains(&(entry.line, entry.page.as_deref().unwrap_or_default()))
@@ -254,6 +267,9 @@ pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, 
     let mut compared = compare(&ours, &theirs, &zero_pages(engine));
     if !no_kinds.is_empty() {
         compared.unspecified.insert(NO_KINDS, no_kinds.len());
+    }
+    if !special.is_empty() {
+        compared.unspecified.insert(SPECIAL, special.len());
     }
     if !untold.is_empty() {
         compared.unspecified.insert(TAILS, untold.len());
@@ -305,7 +321,16 @@ pub fn compare(engine: &[Entry], kernel: &[Entry], zero: &BTreeSet<At>) -> Compa
 
 /// Whether what was left open leaves the story such that it can be told again from the engine alone: a ledger keeps no other.
 pub fn is_for_a_ledger(compared: &Comparison) -> bool {
-    ![AROUND, TAILS].iter().any(|why| compared.unspecified.contains_key(why))
+    ![AROUND, SPECIAL].iter().any(|why| compared.unspecified.contains_key(why))
+}
+
+/// The facts of which a ledger keeps the story, and that story: without marks where those of some pages could not be told.
+pub fn for_a_ledger<'f>(compared: &Comparison, facts: Vec<&'f str>, told: Vec<Entry>) -> (Vec<&'f str>, Vec<Entry>) {
+    if !compared.unspecified.contains_key(TAILS) {
+        return (facts, told);
+    }
+    let told = told.into_iter().filter(|entry| entry.what != "exclusive").collect();
+    (facts.into_iter().filter(|fact| *fact != "exclusive").collect(), told)
 }
 
 /// Letters stand for frames in order of appearance, which is another where something is left open. Two frames are the same

@@ -6,21 +6,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, pread};
 
-use super::perform::words;
 use super::plan::Plan;
 use super::stretch::{PAGE, Stretch};
+use super::survey::Glance;
 use super::sys;
 use crate::kernel::wire::{Fact, Facts};
-use crate::types::{FileId, PMD_ORDER, ProcId, Vpn};
+use crate::types::{FileId, ProcId, Vpn};
 
 const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
 const UFFD_WP: u64 = 1 << 57;
 const SOFT_DIRTY: u64 = 1 << 55;
 const PFN: u64 = (1 << 55) - 1;
-
-/// Base pages that a PMD maps.
-const PMD_PAGES: u64 = 1 << PMD_ORDER;
 
 const KPF_WRITEBACK: u64 = 1 << 8;
 const KPF_ANON: u64 = 1 << 12;
@@ -61,13 +58,21 @@ impl Frames {
         Self { flags: open("/proc/kpageflags"), counts: open("/proc/kpagecount") }
     }
 
-    fn word(file: Option<&OwnedFd>, pfn: u64) -> Option<u64> {
-        let mut word = [0; 8];
-        (pread(file?, &mut word[..], pfn * 8) == Ok(8)).then(|| u64::from_ne_bytes(word))
+    /// What a file says of so many frames, as far as it can be read.
+    fn words(file: Option<&OwnedFd>, from: u64, len: usize) -> Vec<u64> {
+        file.map(|file| read_words(file, from, len)).unwrap_or_default()
+    }
+
+    pub fn all_flags(&self, from: u64, len: usize) -> Vec<u64> {
+        Self::words(self.flags.as_ref(), from, len)
+    }
+
+    pub fn all_counts(&self, from: u64, len: usize) -> Vec<u64> {
+        Self::words(self.counts.as_ref(), from, len)
     }
 
     pub fn flags(&self, pfn: u64) -> Option<u64> {
-        Self::word(self.flags.as_ref(), pfn)
+        self.all_flags(pfn, 1).first().copied()
     }
 
     /// Whether the swap cache holds an anonymous page, which may come back as the page that it was.
@@ -81,7 +86,7 @@ impl Frames {
     }
 
     pub fn count(&self, pfn: u64) -> Option<u64> {
-        Self::word(self.counts.as_ref(), pfn)
+        self.all_counts(pfn, 1).first().copied()
     }
 
     /// Whether a frame is the first of a folio of this order; `None` where flags cannot be read.
@@ -92,9 +97,17 @@ impl Frames {
     }
 }
 
+/// Words of a file that is made of them, as far as they can be read.
+fn read_words(file: &OwnedFd, from: u64, len: usize) -> Vec<u64> {
+    let mut bytes = vec![0; len * 8];
+    let read = pread(file, &mut bytes[..], from * 8).unwrap_or(0);
+    bytes.truncate(read);
+    bytes.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)).collect()
+}
+
 /// A process as it is seen from outside.
 pub(super) struct Eye {
-    proc: ProcId,
+    pub proc: ProcId,
     pagemap: OwnedFd,
     memory: Option<OwnedFd>,
 }
@@ -145,16 +158,26 @@ impl Eye {
         Entry(u64::from_ne_bytes(entry))
     }
 
+    /// What pagemap says of each page of a stretch.
+    pub fn entries(&self, pages: Stretch) -> Vec<Entry> {
+        let len = pages.len() / PAGE;
+        let mut entries: Vec<Entry> =
+            read_words(&self.pagemap, (pages.at() / PAGE) as u64, len).into_iter().map(Entry).collect();
+        entries.resize(len, Entry::default());
+        entries
+    }
+
     /// Whether a PMD maps a page; `None` where the kernel does not say.
     pub fn is_pmd_mapped(&self, page: Stretch) -> Option<bool> {
         sys::is_pmd_mapped(self.pagemap.as_fd(), page).ok()
     }
 
-    /// The contents of a page that is present, read without a fault and without a pin.
-    fn contents(&self, plan: &Plan, vpn: Vpn) -> Option<Box<[u8; PAGE]>> {
-        let mut page = Box::new([0; PAGE]);
-        let read = pread(self.memory.as_ref()?, &mut page[..], plan.page(self.proc, vpn).at() as u64);
-        (read == Ok(PAGE)).then_some(page)
+    /// The contents of pages that are present, read without a fault and without a pin, up to the first that cannot be read.
+    pub fn memory(&self, pages: Stretch) -> Vec<u8> {
+        let mut bytes = vec![0; pages.len()];
+        let read = self.memory.as_ref().and_then(|memory| pread(memory, &mut bytes[..], pages.at() as u64).ok());
+        bytes.truncate(read.unwrap_or(0));
+        bytes
     }
 }
 
@@ -179,6 +202,11 @@ impl Letters {
         letter(number)
     }
 
+    /// Whether some page that has a letter is so.
+    pub fn any_frame(&self, is: impl Fn(u64) -> bool) -> bool {
+        self.of.keys().any(|pfn| is(*pfn))
+    }
+
     /// Forgets pages that nothing refers to any more: their frames may come back as other pages.
     pub fn keep(&mut self, is_kept: impl Fn(u64) -> bool) {
         self.of.retain(|pfn, (_, file)| file.is_some() || is_kept(*pfn));
@@ -194,26 +222,23 @@ fn letter(number: u32) -> String {
     }
 }
 
-/// A page to look at.
-pub(super) struct At<'a> {
-    pub plan: &'a Plan,
-    pub eye: &'a Eye,
-    pub vpn: Vpn,
-    pub mapped: Mapped,
+/// Whether the flags of a frame are those of a page of a large folio but the first; of a hugetlb page one stands for all.
+pub(super) fn is_tail(flags: u64) -> bool {
+    flags & KPF_COMPOUND_TAIL != 0 && flags & KPF_HUGE == 0
 }
 
 /// All that can be said of a page.
-pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Letters) -> (Facts, Option<u64>) {
-    let entry = at.eye.entry(at.plan, at.vpn);
+pub(super) fn facts(glance: Glance, mapped: Mapped, sight: Sight, letters: &mut Letters) -> (Facts, Option<u64>) {
+    let Glance { entry, flags, count, .. } = glance;
+    let marked = flags.map(|flags| marked(&glance, flags, sight.tails));
     let pfn = entry.pfn();
-    let flags = pfn.filter(|_| sight.flags).and_then(|pfn| frames.flags(pfn));
     let is_zero = flags.is_some_and(|flags| flags & KPF_ZERO != 0);
     let is_anon = flags.is_some_and(|flags| flags & KPF_ANON != 0);
     let page = pfn.filter(|_| !is_zero && sight.flags);
     let absent = !entry.is_present();
-    let value = match (entry.is_present() && at.mapped.readable).then(|| at.eye.contents(at.plan, at.vpn)) {
-        Some(Some(page)) => Fact::Observed(words(&at.plan.program.words, &page, None)),
-        Some(None) => Fact::Unseen("its memory could not be read".to_owned()),
+    let value = match glance.words {
+        Some(words) => Fact::Observed(words),
+        None if entry.is_present() && mapped.readable => Fact::Unseen("its memory could not be read".to_owned()),
         None => Fact::Unseen("a load would disturb it".to_owned()),
     };
     let kind = match flags {
@@ -229,11 +254,11 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
     let facts = Facts {
         value: Some(value),
         frame: (sight.frames || absent)
-            .then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn, at.mapped.file.filter(|_| !is_anon))))),
+            .then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn, mapped.file.filter(|_| !is_anon))))),
         kind: kind.map(|kind| Fact::Observed(kind.to_owned())),
         present: Some(Fact::Observed(entry.is_present())),
         // A shared page that is swapped out leaves no entry; what is left there is a marker of userfaultfd.
-        swapped: Some(Fact::Observed(entry.is_swapped() && !at.mapped.shared)),
+        swapped: Some(Fact::Observed(entry.is_swapped() && !mapped.shared)),
         writable: None,
         dirty: None,
         soft_dirty: sight.soft_dirty.then(|| Fact::Observed(entry.soft_dirty())),
@@ -241,13 +266,13 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
         mapcount: match page {
             None if absent || is_zero => sight.counts.then_some(Fact::Observed(0)),
             None => None,
-            Some(pfn) => frames.count(pfn).filter(|_| sight.counts).map(|count| Fact::Observed(count as u32)),
+            Some(_) => count.map(|count| Fact::Observed(count as u32)),
         },
         refcount: None,
         pincount: None,
-        exclusive: match flags {
+        exclusive: match marked {
             _ if absent => sight.exclusive.then_some(Fact::Observed(false)),
-            Some(flags) if sight.exclusive => Some(match marked(at, entry, flags, sight.tails, frames) {
+            Some(marked) if sight.exclusive => Some(match marked {
                 Some(marked) => Fact::Observed(is_anon && marked),
                 None => Fact::Unseen("marks of a large folio's pages cannot be told from that of the first".to_owned()),
             }),
@@ -259,16 +284,13 @@ pub(super) fn facts(at: &At<'_>, sight: Sight, frames: &Frames, letters: &mut Le
 
 /// Whether an anonymous page is marked. Where a PMD maps it, the mark of the first page is that of all; `None` of the others
 /// where ptes map them and `tails` cannot be seen, or where nobody says what maps them.
-fn marked(at: &At<'_>, entry: Entry, flags: u64, tails: bool, frames: &Frames) -> Option<bool> {
-    let page = at.plan.page(at.eye.proc, at.vpn);
-    let nth = (page.at() >> PAGE.trailing_zeros()) as u64 % PMD_PAGES;
-    if flags & KPF_COMPOUND_TAIL == 0 || flags & KPF_HUGE != 0 {
-        return Some(flags & KPF_EXCLUSIVE != 0);
-    }
-    match at.eye.is_pmd_mapped(page) {
-        Some(true) => entry.pfn().and_then(|pfn| frames.flags(pfn.saturating_sub(nth))).map(|flags| flags & KPF_EXCLUSIVE != 0),
-        Some(false) if tails => Some(flags & KPF_EXCLUSIVE != 0),
-        Some(false) | None => None,
+fn marked(glance: &Glance, flags: u64, tails: bool) -> Option<bool> {
+    let is_marked = |flags: u64| flags & KPF_EXCLUSIVE != 0;
+    match glance.pmd {
+        _ if !is_tail(flags) => Some(is_marked(flags)),
+        Some((true, head)) => head.map(is_marked),
+        Some((false, _)) if tails => Some(is_marked(flags)),
+        Some((false, _)) | None => None,
     }
 }
 

@@ -12,6 +12,7 @@ mod plan;
 mod probe;
 mod race;
 mod stretch;
+mod survey;
 mod sys;
 mod system;
 mod uffd;
@@ -82,7 +83,7 @@ pub fn serve(requests: impl BufRead, mut answers: impl Write) -> io::Result<()> 
                 agent.probe(system);
                 Answer::Probed(agent.features.clone())
             }
-            Ok(Request::Run(job)) => Answer::Ran(director::run(&agent, &job, None)),
+            Ok(Request::Run(job)) => Answer::Ran(director::run(&agent, &job, None).thin()),
             Ok(Request::Race { job, seed, rounds }) => Answer::Raced(race(&agent, &job, seed, rounds)),
             Ok(Request::Bare { rounds }) => bare(rounds)?,
         };

@@ -90,11 +90,12 @@ pub(super) fn run(agent: &Agent, job: &Job, race: Option<(u64, u32)>) -> Ran {
             return ran;
         }
     };
+    let read = nanos(start);
     if let Err(why) = can_run(agent, &plan, job) {
         ran.stopped = Some(Stop::Skip(why));
         return ran;
     }
-    let read = nanos(start);
+    let arranged = nanos(start);
     let files = match files(&plan) {
         Ok(files) => files,
         Err(why) => {
@@ -105,11 +106,11 @@ pub(super) fn run(agent: &Agent, job: &Job, race: Option<(u64, u32)>) -> Ran {
     match Director::start(agent, plan, files, job, race) {
         Err(error) => ran.stopped = Some(Stop::Crashed(format!("the first process could not be made: {error}"))),
         Ok(mut director) => {
-            director.times.start = nanos(start) - read;
+            director.times.start = nanos(start) - arranged;
             ran.stopped = director.all().err();
             let end = Instant::now();
             director.end();
-            ran.times = Times { read, end: nanos(end), ..director.times };
+            ran.times = Times { read, arrange: arranged - read, end: nanos(end), ..director.times };
             ran.lines = std::mem::take(&mut director.lines);
         }
     }

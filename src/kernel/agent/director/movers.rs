@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Director, Flow};
 use crate::ir::{Area, MemKind, Op};
 use crate::kernel::agent::held::debug_file;
+use crate::kernel::agent::look::Entry;
 use crate::kernel::agent::stretch::{PAGE, Stretch};
 use crate::kernel::agent::sys;
 use crate::kernel::agent::system::Change;
@@ -103,6 +104,10 @@ impl Director<'_> {
                 "reclaim of a page that several page tables map cannot be asked for: MADV_PAGEOUT passes over it",
             ));
         }
+        let is_out = |page| self.entry(area.proc, page).is_some_and(Entry::is_swapped);
+        if area.pages().any(is_out) && self.letters.any_frame(|pfn| self.agent.frames.is_in_swap_cache(pfn)) {
+            return Err(skip("what only the swap cache holds is reclaimed when the kernel likes: advice passes over it"));
+        }
         let pages = self.pfns(area);
         self.advise_process(area, libc::MADV_PAGEOUT)?;
         self.let_writeback_end(&pages);
@@ -124,9 +129,13 @@ impl Director<'_> {
         counts.into_iter().any(|count| 1 < count)
     }
 
-    fn pfn(&self, proc: ProcId, page: Vpn) -> Option<u64> {
+    fn entry(&self, proc: ProcId, page: Vpn) -> Option<Entry> {
         let eye = self.procs[proc.idx()].as_ref()?.eye.as_ref()?;
-        eye.entry(&self.inherited.plan, page).pfn()
+        Some(eye.entry(&self.inherited.plan, page))
+    }
+
+    fn pfn(&self, proc: ProcId, page: Vpn) -> Option<u64> {
+        self.entry(proc, page)?.pfn()
     }
 
     pub(super) fn pfns(&self, area: Area) -> Vec<Option<u64>> {
@@ -142,8 +151,11 @@ impl Director<'_> {
         let Some(proc) = &self.procs[area.proc.idx()] else { return Ok(()) };
         let pid = proc.pid.as_raw_nonzero().get();
         if let Some(nodes) = nodes().filter(|nodes| 1 < nodes.len()) {
-            for page in area.pages() {
-                let page = self.inherited.plan.page(area.proc, page);
+            for (vpn, before) in area.pages().zip(before) {
+                if self.pfn(area.proc, vpn) != before {
+                    continue; // It went with the first page of its folio, and would go back.
+                }
+                let page = self.inherited.plan.page(area.proc, vpn);
                 let here = sys::move_page(pid, page, None).ok();
                 let other = nodes.iter().copied().find(|node| Some(*node) != here);
                 let _ = sys::move_page(pid, page, other);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Director, Flow, Proc};
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, Prot, Sharing};
-use crate::kernel::agent::look::{self, At, Mapped};
+use crate::kernel::agent::look::{self, Mapped};
+use crate::kernel::agent::survey::survey;
 use crate::kernel::wire::{Facts, Stop};
 use crate::types::{PMD_ORDER, Pc, ProcId, RefId, Vpn};
 
@@ -98,12 +99,17 @@ impl Director<'_> {
     pub(super) fn look(&mut self) -> Vec<(String, Facts)> {
         let (mut table, mut here) = (Vec::new(), BTreeSet::new());
         let mut letters = std::mem::take(&mut self.letters);
-        for ((proc, vpn), mapped) in &self.mapped {
+        let (plan, sight) = (&self.inherited.plan, self.agent.sight);
+        for proc in (0..self.procs.len()).map(ProcId::at) {
             let Some(eye) = self.procs[proc.idx()].as_ref().and_then(|proc| proc.eye.as_ref()) else { continue };
-            let at = At { plan: &self.inherited.plan, eye, vpn: *vpn, mapped: *mapped };
-            let (facts, frame) = look::facts(&at, self.agent.sight, &self.agent.frames, &mut letters);
-            here.extend(frame);
-            table.push((name(self.program(), *proc, *vpn), facts));
+            let pages = self.mapped.range((proc, Vpn(0))..=(proc, Vpn(u16::MAX)));
+            let places: Vec<_> = pages.map(|((_, vpn), mapped)| (*vpn, *mapped)).collect();
+            let glances = survey(eye, plan, &places, &self.agent.frames, sight);
+            for ((vpn, mapped), glance) in places.into_iter().zip(glances) {
+                let (facts, frame) = look::facts(glance, mapped, sight, &mut letters);
+                here.extend(frame);
+                table.push((name(self.program(), proc, vpn), facts));
+            }
         }
         let held: BTreeSet<u64> = self.held.values().flatten().copied().collect();
         let frames = &self.agent.frames;
@@ -152,7 +158,8 @@ fn order(kind: MemKind) -> Option<u32> {
 /// `p.buf[0]`, by the first name that the page was given.
 fn name(program: &Program, proc: ProcId, vpn: Vpn) -> String {
     let proc_name = &program.procs[proc.idx()];
-    match program.mems.iter().find(|mem| mem.area.pages().any(|page| page == vpn)) {
+    let has = |area: Area| area.start <= vpn && vpn.0 - area.start.0 < area.len;
+    match program.mems.iter().find(|mem| has(mem.area)) {
         Some(mem) => format!("{proc_name}.{}[{}]", mem.name, vpn.0 - mem.area.start.0),
         None => format!("{proc_name}.{}", vpn.0),
     }
