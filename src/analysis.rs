@@ -11,7 +11,7 @@ use crate::diag::{Finding, Place, Severity, Source};
 use crate::explore;
 use crate::ir::Scenario;
 use crate::lower::{Include, Included, Lowered, lower};
-use crate::policy::{self, Defect, Kind, Policy, RangeError, nearest};
+use crate::policy::{self, Kind, Policy, RangeError, nearest};
 use crate::syntax::ast::ItemKind;
 use crate::syntax::{self, parse};
 use crate::trace::Decision;
@@ -72,8 +72,8 @@ pub struct Options<'a> {
     pub scenario: Option<&'a str>,
     /// How much of the story of each run is told.
     pub story: Story,
-    /// Defects that the policies are to be without: those of which a kernel's point release is rid.
-    pub fixed: &'a [Defect],
+    /// What a kernel's point release makes of the policies.
+    pub point: Option<policy::PointFix>,
     /// With the decisions that kept others from going wrong.
     pub contrasts: bool,
     /// Looked at before each run: once it is set no more are made, and what is known by then is the result.
@@ -144,8 +144,8 @@ pub fn run(source: Source, include: &mut Include, options: &Options<'_>) -> File
         Ok(places) => places,
         Err(_) => return report, // Said by `unknown_policy`.
     };
-    let without = |(name, policy): (_, Policy)| (name, Policy { defects: policy.defects.without(options.fixed), ..policy });
-    let all: Vec<_> = all.into_iter().map(without).collect();
+    let fixed = |(name, policy)| (name, options.point.map_or(policy, |fix| fix(policy)));
+    let all: Vec<_> = all.into_iter().map(fixed).collect();
     for scenario in lowered.scenarios {
         if options.scenario.is_none_or(|name| name == scenario.name) && !asked.is_empty() && !options.stopped() {
             report.scenarios.push(judged(scenario, &all, &asked, options));

@@ -15,7 +15,7 @@ use crate::metal::judge::with_values;
 use crate::metal::story::{Comparison, Difference, compare_runs};
 use crate::policy::Policy;
 use crate::printer;
-use crate::types::{ProcId, Vpn};
+use crate::types::{Failure, ProcId, Vpn};
 
 /// Differences that are reduced; of more, only their number is told.
 pub const REDUCED_MAX: usize = 32;
@@ -33,6 +33,15 @@ pub fn is_sayable_with_leave(program: &Program, op: Op) -> bool {
 /// Why a program is not held against a kernel.
 const HOLES: &str = "what userfaultfd does with a range of which a part is unmapped changed from release to release (since 6.4 it \
      goes on with the rest: mm/userfaultfd.c, `mwriteprotect_range`), and the model has one answer";
+
+/// The same of mremap.
+const SEVERAL: &str = "since 6.17 mremap moves a range of several mappings, or one with holes, as far as it goes (mm/mremap.c, \
+     d23cb648e365), and the model has the older answer, EFAULT";
+
+/// Whether the engine refuses to move a range for what it is made of.
+fn moves_several(program: &Program) -> bool {
+    program.code.iter().any(|instr| matches!(instr.op, Op::Mremap { .. }) && instr.ending == Ending::Fails(Failure::EFAULT))
+}
 
 /// Whether userfaultfd is asked about memory of which a part is unmapped, as far as the text says.
 fn uffd_over_a_hole(program: &Program) -> bool {
@@ -172,6 +181,9 @@ impl Hunt {
         }
         if uffd_over_a_hole(&scenario.program) {
             return Ok(Came::Skipped(HOLES.to_owned()));
+        }
+        if moves_several(&scenario.program) {
+            return Ok(Came::Skipped(SEVERAL.to_owned()));
         }
         let engine = judge(scenario, Under { policy: &self.plan.policy, index: 0 }, Story::Whole);
         if let Verdict::Skip(why) = engine.verdict {

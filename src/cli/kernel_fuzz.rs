@@ -20,7 +20,7 @@ use crate::ir::{Scenario, Verb};
 use crate::kernel::host::Host;
 use crate::kernel::wire::{Feature, Job};
 use crate::metal::job;
-use crate::policy::{self, Policy};
+use crate::policy;
 
 /// Between two looks at how far the threads are.
 const STEP: Duration = Duration::from_millis(100);
@@ -84,8 +84,8 @@ pub fn fuzz(args: &KernelFuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
     let Some(named) = policy::find(&name) else {
         return Err(Fail::usage("cowl::policy::unknown", format!("there is no policy `{name}`"), "`cowl policies` lists them"));
     };
-    let fixed = if args.policy.is_none() { policy::fixed_in(&hello.release) } else { &[] };
-    let policy = Policy { defects: named.policy.defects.without(fixed), ..named.policy };
+    let point = if args.policy.is_none() { policy::of_point(&hello.release) } else { None };
+    let policy = point.map_or(named.policy, |fix| fix(named.policy));
     let settings = settings(&hello.probe, args.allow_system);
     out.text(&format!("{} as {name}, seed {}\n", hello.release, args.seed))?;
     out.flush()?;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, fault, file, migrate, swap, transient};
+use super::{Cx, Progress, Ruling, fault, file, map, migrate, swap, transient};
 use crate::ir::{Op, Program};
 use crate::observe::Seen;
 use crate::policy::CollapseShared;
@@ -154,6 +154,19 @@ fn candidate<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> Option<Range<u16>> {
     (eligible && inside && one()).then_some(pages)
 }
 
+/// Whether the mapping of a page is as large as to have a PMD of its own somewhere.
+///
+/// Source: mm/huge_memory.c `__thp_vma_allowable_orders`.
+fn has_room<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    let (proc, vpn) = (cx.proc(), cx.vpn());
+    let Some(mapped) = cx.program.mems.iter().map(|mem| mem.area).find(|area| area.has(vpn)) else { return false };
+    let is_mapped = |page: &u16| map::is_mapped(cx.st, proc, Vpn(*page));
+    let first = (mapped.start.0..=vpn.0).rev().take_while(is_mapped).last().unwrap_or(vpn.0);
+    let last = (vpn.0..mapped.start.0 + mapped.len).take_while(is_mapped).last().unwrap_or(vpn.0);
+    let pages = 1 << cx.program.pmd_order;
+    u32::from(first).next_multiple_of(pages) + pages <= u32::from(last) + 1
+}
+
 /// Goes on behind this PMD.
 fn next<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let left = cx.pmd_pages(cx.vpn()).end - cx.vpn().0;
@@ -185,11 +198,18 @@ fn scan<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if by_kernel(cx) || cx.me().at == At::Start {
         transient::drain_batch(cx);
     }
+    if !by_kernel(cx) && !map::is_mapped(cx.st, proc, cx.vpn()) {
+        return cx.commit_page(Seen::Nothing); // Other mappings of the range come first, then the call fails with ENOMEM.
+    }
     let (area, pages) = (cx.area(), cx.pmd_pages(cx.vpn()));
     let covered = area.start.0 <= pages.start && pages.end <= area.start.0 + area.len;
     let eligible = cx.slot().vma.order != 0;
     if cx.slot().pte.flags.contains(PteFlags::PMD) || (!by_kernel(cx) && eligible && !covered) {
-        return next(cx);
+        return if cx.slot().pte.flags.contains(PteFlags::PMD) || has_room(cx) {
+            next(cx)
+        } else {
+            refuse(cx, Failure::EINVAL)
+        };
     }
     let Some(pages) = candidate(cx) else { return refuse(cx, Failure::EINVAL) };
     if let Err(refusal) = decide(cx, &pages, "scan") {

@@ -168,6 +168,8 @@ fn copy_without_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair) -> boo
     *child = Slot { vma: Vma { flags: child_vma(vma).flags - lost, ..vma }, ..Slot::default() };
     // Without an anonymous page, all is found in the page cache again, or is zero: `vma_needs_copy`.
     let needs_copy = vma.flags.contains(VmaFlags::PFNMAP) || (vma.is_cow() && vma.flags.contains(VmaFlags::ANON_VMA));
+    // Guarding gives shared memory an `anon_vma`, too. Its pages are found again by faults, its guards are not.
+    let needs_copy = needs_copy || pte.target == Target::Guard;
     if wiped || !needs_copy {
         return true;
     }

@@ -6,7 +6,7 @@ use super::prot::{self, WpVerdict};
 use super::{Cx, Progress, fault, huge};
 use crate::ir::UffdMode;
 use crate::observe::Seen;
-use crate::policy::{Defect, Feature};
+use crate::policy::{Defect, Feature, Policy};
 use crate::state::{At, FaultKind, MmapLock, PteFlags, Slot, Target, TaskFlags, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Event, Failure, Number, ProcId, Size, TaskId, Vpn};
@@ -37,7 +37,7 @@ pub(super) fn register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mode: UffdMode) 
     let slots = || area.pages().map(|vpn| cx.st.slot(area.proc, vpn));
     let refused = if !slots().all(|slot| can_register(cx, &slot.vma, mode)) {
         Some(Failure::EINVAL)
-    } else if slots().any(|slot| is_anothers(&slot.vma, mode)) {
+    } else if slots().any(|slot| is_anothers(&slot.vma, mode) || drops_wp(cx.policy, &slot.vma, mode)) {
         Some(Failure::EBUSY)
     } else {
         None
@@ -53,6 +53,12 @@ pub(super) fn register<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, mode: UffdMode) 
         }
     }
     cx.commit_range()
+}
+
+/// D8. Whether a registration would end write protection that a policy does not let end so: measured on 7.3.4.
+fn drops_wp<N: Number>(policy: &Policy, vma: &Vma<N>, mode: UffdMode) -> bool {
+    let dropped = vma.flags.contains(VmaFlags::UFFD_WP) && !flags_of(mode).contains(VmaFlags::UFFD_WP);
+    dropped && policy.lacks.has(Feature::UffdDropWp)
 }
 
 /// Of anonymous memory, of files of shmem and of hugetlb, not of those of a disk; minor faults are of files alone. Asynchronous
@@ -156,7 +162,9 @@ pub(super) fn wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
     let pages = huge::leaf_here(cx).len() as u16;
     // An entry of a page that is not there carries the bit, and hands it on.
-    if cx.slot().pte.is_none() {
+    if cx.slot().pte.target == Target::Guard {
+        // Guards have no such bit: `change_pte_range` passes over them.
+    } else if cx.slot().pte.is_none() {
         if takes_markers(&cx.slot().vma) {
             cx.slot_mut().pte.flags.insert(PteFlags::UFFD_WP);
         }

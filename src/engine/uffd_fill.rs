@@ -121,6 +121,11 @@ fn make<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if !cx.ptl_is_free(proc) || !cx.try_read_lock(proc) {
         return Progress::Blocked;
     }
+    let vma = cx.slot().vma;
+    if vma.flags.intersects(uffd::MODES) && cx.program.is_of_a_disk(vma.cache_place()) {
+        // Asynchronous protection is for any memory, what fills it is not: `mfill_atomic`.
+        return fail(cx, Failure::EINVAL);
+    }
     let filled = match decide_fill(asks(cx.op()), &facts(cx)) {
         Ok(filled) => filled,
         Err(failure) => return fail(cx, failure),

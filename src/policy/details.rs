@@ -117,5 +117,7 @@ set! {
         Guard,
         /// `pin A rw longterm` of a shared file of a disk, which fails with EFAULT since: to 6.4.
         PinFile,
+        /// `uffd register A` for something else where memory is registered for write protection, which fails with EBUSY since: to 7.2.
+        UffdDropWp,
     }
 }

@@ -198,13 +198,14 @@ pub const V6_15: Policy = Policy {
 pub const V6_18: Policy =
     Policy { collapse_shared: CollapseShared::Copy, defects: V6_15.defects.without(&[Defect::B31]), ..V6_15 };
 
-/// The swap rework (K2, D4, D6), K32 by exclusiveness, D7; B30 and B41 fixed.
+/// The swap rework (K2, D4, D6), K32 by exclusiveness, D7; B30 and B41 fixed. What D8 lacks was measured on 7.3.4.
 pub const V7_3: Policy = Policy {
     reuse_swapin: ReuseSwapin::ExclOnly,
     hugetlb_force_write: HugetlbForceWrite::ExclusiveOnly,
     swapin_sync: SwapinSync::ThroughCache,
     swapin_drain: SwapinDrain::NoDrain,
     proc_mem_force: ProcMemForce::AttachedTracer,
+    lacks: V6_18.lacks.with(&[Feature::UffdDropWp]),
     defects: V6_18.defects.without(&[Defect::B30, Defect::B41]),
     ..V6_18
 };
@@ -226,10 +227,11 @@ pub const V5_10_STABLE: Policy = Policy {
     ..V5_9
 };
 
-/// linux-6.1.y late in its life: 6.1 with K27, K32 and the fix of B36 taken back.
+/// linux-6.1.y late in its life: 6.1 with K27, K32, D2 and the fix of B36 taken back. D2 was seen on 6.1.192.
 pub const V6_1_STABLE: Policy = Policy {
     zero_pin: ZeroPin::NotCounted,
     hugetlb_force_write: HugetlbForceWrite::Rejected,
+    mremap_uffd_wp: MremapUffdWp::Drop,
     defects: V6_1.defects.without(&[Defect::B36]),
     ..V6_1
 };
@@ -303,9 +305,13 @@ pub(super) const BUILTIN: &[Named] = &[
     proposal("gunthorpe-2021", GUNTHORPE_2021, "an exclusive bit derived from the refcount"),
 ];
 
-/// Defects of a release that its series was rid of by a point release: those of a release that is a policy of its own, without its
-/// stable tree being one too.
+/// What point releases took back, of series whose stable tree is no policy of its own.
+///
+/// 6.12.117 was seen to have what it has; the exact point releases are not known.
 #[rustfmt::skip]
-pub(super) const FIXED: &[((u16, u16), u16, &[Defect])] = &[
-    ((6, 18), 21, &[Defect::B30, Defect::B41]),
+pub(super) const POINTS: &[((u16, u16), u16, PointFix)] = &[
+    ((6, 12), 117, |p| Policy {
+        mremap_uffd_wp: MremapUffdWp::Drop, defects: p.defects.without(&[Defect::B31, Defect::B41]), ..p
+    }),
+    ((6, 18), 21, |p| Policy { defects: p.defects.without(&[Defect::B30, Defect::B41]), ..p }),
 ];

@@ -26,7 +26,7 @@ pub use defects::{Defect, Defects};
 pub use details::*;
 pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, is_not_built, source};
 pub use knobs::*;
-pub use named::{Kind, LATEST_NAME, Named, RangeError, builtin, find, fixed_in, of_kernel, range};
+pub use named::{Kind, LATEST_NAME, Named, PointFix, RangeError, builtin, find, of_kernel, of_point, range};
 pub use near::nearest;
 pub use table::{KNOBS, Knob};
 pub use user::{Built, Mistake, What, build, is_taken, keys};

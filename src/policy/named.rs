@@ -1,6 +1,6 @@
 //! The built-in policies by name, and what a list of names and ranges means.
 
-use super::{Defect, Policy, era, nearest};
+use super::{Policy, era, nearest};
 
 /// The name that stands for the newest release.
 pub const LATEST_NAME: &str = "latest";
@@ -131,18 +131,24 @@ pub fn of_kernel(release: &str) -> Option<&'static Named> {
     tree.or_else(|| releases().rfind(|named| matches!(named.kind, Kind::Release(major, minor) if (major, minor) <= at)))
 }
 
-/// The defects of [`of_kernel`]'s policy that a running kernel has no more: its series was rid of them by a point release.
+/// What a point release makes of the policy of its series.
+pub type PointFix = fn(Policy) -> Policy;
+
+/// What the point release of a running kernel makes of [`of_kernel`]'s policy; `None` where that is what it is.
 ///
 /// # Example
 /// ```
-/// use cowl::policy::{Defect, fixed_in};
-/// assert_eq!(fixed_in("6.18.44"), [Defect::B30, Defect::B41]);
-/// assert_eq!(fixed_in("6.18.15"), []);
+/// use cowl::policy::{Defect, of_kernel, of_point};
+/// let has_b41 = |release| {
+///     let policy = of_kernel(release).unwrap().policy;
+///     of_point(release).map_or(policy, |fix| fix(policy)).defects.has(Defect::B41)
+/// };
+/// assert!(has_b41("6.18.15") && !has_b41("6.18.44"));
 /// ```
-pub fn fixed_in(release: &str) -> &'static [Defect] {
-    let is_fixed =
-        |(series, since): ((u16, u16), u16)| numbers(release).is_some_and(|(at, point)| at == series && since <= point);
-    era::FIXED.iter().find(|(series, since, _)| is_fixed((*series, *since))).map_or(&[], |(_, _, defects)| defects)
+pub fn of_point(release: &str) -> Option<PointFix> {
+    let (at, point) = numbers(release)?;
+    let fix = era::POINTS.iter().find(|(series, since, _)| *series == at && *since <= point);
+    fix.map(|(_, _, fix)| *fix)
 }
 
 /// The series and the point release of `uname -r`: of `6.18.15+deb13` (6, 18) and 15.

@@ -64,6 +64,7 @@ const SPANS: &[(&str, Option<&str>, Option<&str>)] = &[
     ("collapse", Some("5.7"), Some("6.0")),
     ("guard", Some("5.7"), Some("6.12")),
     ("pin_file", Some("6.5"), Some("7.3")),
+    ("uffd_drop_wp", Some("7.3"), Some("7.3")),
     ("B3", None, None),
     ("B4", None, None),
     ("B5", Some("5.7"), Some("5.7")),
@@ -91,7 +92,8 @@ const OTHERS: &[(&str, &str, Settings)] = &[
         ("swapout_pinned", &["skip_if_maybe_pinned"]), ("uffd_wp_tlb", &["on"]), ("defect", &["B22", "B22b", "B36"]),
     ]),
     ("linux-6.1-stable", "linux-6.1", &[
-        ("zero_pin", &["not_counted"]), ("hugetlb_force_write", &["rejected"]), ("defect", &["none"]),
+        ("zero_pin", &["not_counted"]), ("hugetlb_force_write", &["rejected"]), ("mremap_uffd_wp", &["drop"]),
+        ("defect", &["none"]),
     ]),
     ("linus-2021", "linux-5.11", &[("wp_pinned", &["skip"])]),
     ("andrea-2021", "linux-5.11", &[

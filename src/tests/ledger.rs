@@ -27,7 +27,7 @@ fn of_engine(row: &Row) -> Result<(String, String), String> {
         policies: &policies,
         scenario: Some(&row.scenario),
         story: Story::Whole,
-        fixed: policy::fixed_in(&row.release),
+        point: policy::of_point(&row.release),
         ..Options::default()
     };
     let report = analysis::run(Source::new(row.file.clone(), text), &mut included, &options);
