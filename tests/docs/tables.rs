@@ -1,6 +1,9 @@
 //! Tables of the book that are made from the code's own.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use cowl::ir::{Gives, OPS, OpInfo, Slot};
+use cowl::metal::ledger::Row;
 use cowl::types::{Large, Size, Small};
 
 /// A page with everything between `<!-- generated: NAME -->` and `<!-- end -->` made anew.
@@ -22,6 +25,8 @@ fn table(name: &str) -> String {
     match name {
         "verbs" => verbs(),
         "sizes" => sizes(),
+        "ledger" => ledger(),
+        "selftests" => selftests(),
         _ => panic!("there is no table `{name}`"),
     }
 }
@@ -73,4 +78,52 @@ fn sizes() -> String {
     }
     let names = "| world | processes | pages of one address space | page frames | pages of files | references | pages held by references | actors | words of a page told apart |";
     format!("{names}\n|---|{}\n{}{}", "---|".repeat(8), row::<Large>("large"), row::<Small>("small"))
+}
+
+fn rows() -> Vec<Row> {
+    include_str!("../../corpus/ledger.tsv").lines().skip(1).filter_map(Row::read).collect()
+}
+
+/// Kernels of the ledger, oldest first.
+fn kernels(rows: &[Row]) -> Vec<String> {
+    let number = |release: &str| -> Vec<u32> {
+        release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok()).take(3).collect()
+    };
+    let all: BTreeSet<(Vec<u32>, String)> = rows.iter().map(|row| (number(&row.release), row.release.clone())).collect();
+    all.into_iter().map(|(_, release)| release).collect()
+}
+
+/// How many scenarios ran on each kernel and agreed.
+fn ledger() -> String {
+    let rows = rows();
+    let mut out = String::from("| kernel | as | scenarios | gallery | matrix | selftests |\n|---|---|---|---|---|---|\n");
+    for kernel in kernels(&rows) {
+        let here: Vec<&Row> = rows.iter().filter(|row| row.release == kernel).collect();
+        let of = |folder: &str| here.iter().filter(|row| row.file.starts_with(folder)).count();
+        let policy = here.first().map_or("", |row| &*row.policy);
+        let parts = ["corpus/gallery/", "corpus/matrix/", "corpus/selftest/"].map(|folder| of(folder).to_string());
+        out += &format!("| {kernel} | {policy} | {} | {} |\n", here.len(), parts.join(" | "));
+    }
+    out
+}
+
+/// The cases of the kernel's selftests that did not come to `ok` on some kernel, and how many came to `ok` on all that ran them.
+fn selftests() -> String {
+    let (rows, mut cases) = (rows(), BTreeMap::<String, BTreeMap<String, String>>::new());
+    for row in rows.iter().filter(|row| row.file.starts_with("corpus/selftest/")) {
+        let file = row.file.trim_start_matches("corpus/selftest/").trim_end_matches(".cow");
+        let over = if row.kind == "-" { String::new() } else { format!(" over {}", row.kind) };
+        let case = cases.entry(format!("{file}: {}{over}", row.scenario)).or_default();
+        case.insert(row.release.clone(), row.outcome.clone());
+    }
+    let kernels = kernels(&rows);
+    let names: Vec<&str> = kernels.iter().map(|kernel| kernel.split('-').next().unwrap_or_default()).collect();
+    let mut out = format!("| case | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+    let all = cases.len();
+    cases.retain(|_, outcomes| outcomes.values().any(|outcome| outcome != "ok"));
+    for (case, outcomes) in &cases {
+        let cells = kernels.iter().map(|kernel| outcomes.get(kernel).map_or("", String::as_str));
+        out += &format!("| {case} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
+    }
+    format!("{out}\nAll other cases ({} of {all}) came to `ok` on every kernel that ran them.\n", all - cases.len())
 }
