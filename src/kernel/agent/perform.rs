@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 
@@ -49,7 +51,7 @@ impl Act<'_> {
             Op::Mremap { from, to } => whole(from, sys::remap(plan.stretch(from), plan.stretch(to))),
             Op::Munmap { area } => whole(area, sys::unmap(plan.stretch(area))),
             Op::Mprotect { area, prot: to } => whole(area, sys::protect(plan.stretch(area), prot(to))),
-            Op::Madvise { area, advice } => advised(area, advice, sys::advise(plan.stretch(area), number(advice))),
+            Op::Madvise { area, advice } => advised(area, advice, advise(plan.stretch(area), advice)),
             Op::Name { area, .. } => Ok(Reply::done(area.len)),
             Op::Write { area, value } => Ok(self.each(area, |page| self.store(page, area.word, value).map(|()| None))),
             Op::Read { area } => Ok(self.each(area, |page| self.load(page, area.word).map(Some))),
@@ -342,6 +344,24 @@ impl Act<'_> {
 /// A call on a whole range: all of it or nothing.
 fn whole(area: Area, done: io::Result<()>) -> io::Result<Reply> {
     done.map(|()| Reply::done(area.len))
+}
+
+/// How often collapse is asked for, and how long is waited in between: with EAGAIN the kernel says that some page was busy.
+const COLLAPSES: u32 = 10;
+const COLLAPSE_STEP: Duration = Duration::from_millis(5);
+
+/// Gives advice; to collapse again and again, for what another CPU holds for a moment is no scenario's affair.
+fn advise(at: Stretch, advice: Advice) -> io::Result<()> {
+    let mut done = sys::advise(at, number(advice));
+    for _ in 1..COLLAPSES {
+        let is_busy = matches!(&done, Err(error) if error.raw_os_error() == Some(libc::EAGAIN));
+        if advice != Advice::Collapse || !is_busy {
+            break;
+        }
+        thread::sleep(COLLAPSE_STEP);
+        done = sys::advise(at, number(advice));
+    }
+    done
 }
 
 /// What is mapped was advised although the call fails since something is not (mm/madvise.c, `madvise_walk_vmas`); the two that

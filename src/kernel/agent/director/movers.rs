@@ -99,6 +99,7 @@ impl Director<'_> {
 
     /// MADV_PAGEOUT passes over what others map too (mm/madvise.c, `madvise_cold_or_pageout_pte_range`).
     fn pageout(&mut self, area: Area) -> Flow {
+        let area = self.whole_folios(area);
         if self.is_shared(area) {
             return Err(skip(
                 "reclaim of a page that several page tables map cannot be asked for: MADV_PAGEOUT passes over it",
@@ -228,6 +229,20 @@ impl Director<'_> {
         let text = format!("{},{:#x},{:#x},0", proc.pid.as_raw_nonzero(), at.at(), at.at() + at.len());
         let _ = rustix::io::write(&file, text.as_bytes()); // It says how many were split, or fails: both show in the facts.
         Ok(())
+    }
+
+    /// An area with the rest of the large folios that its mapping is about: reclaim takes them as a whole, advice about a part splits
+    /// them.
+    fn whole_folios(&self, area: Area) -> Area {
+        let mem = &self.program().mems[area.mem.idx()];
+        let pages = match mem.kind {
+            MemKind::Thp => 1 << PMD_ORDER,
+            MemKind::Mthp { order } => 1 << order,
+            MemKind::Pages | MemKind::Hugetlb { .. } => return area,
+        };
+        let (first, end) = (area.start.0 - mem.area.start.0, area.start.0 - mem.area.start.0 + area.len);
+        let (first, end) = (first / pages * pages, end.next_multiple_of(pages).min(mem.area.len));
+        Area { start: Vpn(mem.area.start.0 + first), len: end - first, ..area }
     }
 
     /// Base pages of the folios that a mapping is about.
