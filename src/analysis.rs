@@ -9,6 +9,7 @@ use crate::check::verdict::expected;
 use crate::check::{Story, Under, judge};
 use crate::diag::{Finding, Place, Severity, Source};
 use crate::explore;
+use crate::generate::scale::exactly_shrunk;
 use crate::ir::Scenario;
 use crate::lower::{Include, Included, Lowered, lower};
 use crate::policy::{self, Kind, Policy, RangeError, nearest};
@@ -282,7 +283,7 @@ fn judged(scenario: Scenario, all: &[(&str, Policy)], asked: &[usize], options: 
         let (name, policy) = &all[*index];
         let mut run = judge(&scenario, Under { policy, index: *index }, options.story);
         if run.one_schedule && !matches!(run.verdict, Verdict::Skip(_)) {
-            run.race = Some(explore::race(&scenario.program, policy));
+            run.race = Some(explore::race(&exactly_shrunk(&scenario.program), policy));
         }
         let spoken_of = scenario.expects.iter().filter(|expect| expect.on.contains(index));
         let expected = spoken_of.map(|expect| expected(expect, &run)).collect();

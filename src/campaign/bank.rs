@@ -9,7 +9,7 @@ use super::hunt::{Hunt, Plan, Shard};
 use super::reduce;
 use crate::generate::Settings;
 use crate::ir::{MemKind, Op, Program, Verb};
-use crate::lower::is_modelled;
+use crate::generate::everything;
 use crate::policy::{self, Defect, Policy};
 
 /// Seeds that each row is hunted with.
@@ -215,7 +215,7 @@ impl Entry {
 
 /// Hunts one bug from an empty corpus; `None` where `executions_max` programs did not show it, or somebody said stop.
 pub fn hunted(entry: &Entry, seed: u64, statements: usize, executions_max: u64, stop: &dyn Fn() -> bool) -> Option<Found> {
-    let settings = Settings { statements, ..Settings::new(is_modelled).scaled() };
+    let settings = Settings { statements, ..Settings::new(everything).scaled() };
     let shard = Shard { nth: 0, of: 1 };
     let plan = Plan { seed, shard, policy_name: entry.base.to_owned(), policy: entry.policy(), settings };
     let mut hunt = Hunt::new(plan);

@@ -13,7 +13,7 @@ use crate::diag::Source;
 use crate::generate::scale::grown;
 use crate::generate::{self, Dice, Manner, Seeded, Settings};
 use crate::ir::Program;
-use crate::lower::is_modelled;
+use crate::generate::everything;
 use crate::policy::{self, KNOBS, Policy};
 use crate::printer;
 use crate::render::{json, junit, ktap};
@@ -23,7 +23,7 @@ const ACCOUNTS: [u8; 2] = [9, 10];
 
 /// What some bytes mean.
 pub fn case(data: &[u8]) -> Case {
-    let settings = Settings::new(is_modelled).scaled();
+    let settings = Settings::new(everything).scaled();
     decode(data, &settings, Manner::Loosely).unwrap_or_else(|| {
         let mut choices = Unstructured::new(data);
         let policy = any_policy(&mut choices);
@@ -215,7 +215,7 @@ pub fn export(data: &[u8]) {
 /// length, statements are left out.
 pub fn mutate(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let mut dice = Seeded::new(seed.into());
-    let settings = Settings::new(is_modelled).scaled();
+    let settings = Settings::new(everything).scaled();
     let room = max.min(data.len());
     let read = decode(&data[..size.min(data.len())], &settings, Manner::Loosely);
     let case = match read {
@@ -251,7 +251,7 @@ mod tests {
 
     /// Inputs of each body: choices, encoded cases, and both damaged.
     fn inputs() -> Vec<Vec<u8>> {
-        let settings = Settings::new(is_modelled).scaled();
+        let settings = Settings::new(everything).scaled();
         let mut inputs = vec![Vec::new(), b"cow\x01".to_vec()];
         for nth in 0..150 {
             let mut dice = Seeded::of(23, nth);

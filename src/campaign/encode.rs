@@ -380,8 +380,8 @@ mod tests {
     use strum::VariantArray;
 
     use super::*;
+    use crate::generate::everything;
     use crate::generate::{Dice, Seeded, program, whole};
-    use crate::lower::is_modelled;
 
     #[test]
     fn every_verb_has_a_code_and_the_first_never_change() {
@@ -403,10 +403,10 @@ mod tests {
                 let at = 4 + dice.below(bytes.len() as u32 - 4) as usize;
                 bytes[at] = dice.below(256) as u8;
             }
-            let Some(other) = decode(&bytes, &Settings::new(is_modelled), Manner::Loosely) else { continue };
+            let Some(other) = decode(&bytes, &Settings::new(everything), Manner::Loosely) else { continue };
             if !other.program.code.is_empty() {
                 let again = encode(&other).expect("a small program");
-                assert_eq!(decode(&again, &Settings::new(is_modelled), Manner::Exactly), Some(other));
+                assert_eq!(decode(&again, &Settings::new(everything), Manner::Exactly), Some(other));
             }
         }
     }

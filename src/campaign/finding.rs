@@ -5,7 +5,6 @@ use crate::check::report::{Reading, Run, Verdict, Violation};
 use crate::check::{Story, Under, judge};
 use crate::generate::{self, Manner};
 use crate::ir::{Actor, Ending, Instr, Op, Outcome, Program, Scenario, Verb};
-use crate::lower::is_modelled;
 use crate::policy::Policy;
 use crate::run::{End, Watch, World, drive};
 use crate::types::{Large, Pc, ProcId, Size, Small, Span, Value, ValueId};
@@ -238,7 +237,7 @@ pub fn announced(program: &Program, policy: &Policy) -> Program {
         };
         Some(Instr { ending, ..*instr })
     });
-    generate::again(program, told, &generate::whole(is_modelled), Manner::Exactly)
+    generate::again(program, told, &generate::whole(everything), Manner::Exactly)
 }
 
 /// How each line ended first, up to the last that is asked about.

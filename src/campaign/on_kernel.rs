@@ -10,7 +10,6 @@ use crate::generate::{self, Manner, Seeded, Settings};
 use crate::ir::{Advice, Area, Ending, Instr, Op, Program, Scenario, Verb};
 use crate::kernel::sayable::{is_gup_test, needs_leave, why_not};
 use crate::kernel::wire::{Ran, Stop};
-use crate::lower::is_modelled;
 use crate::metal::judge::with_values;
 use crate::metal::story::{Comparison, Difference, compare_runs};
 use crate::policy::Policy;
@@ -27,7 +26,7 @@ pub fn is_sayable(program: &Program, op: Op) -> bool {
 
 /// The same on a kernel whose settings may be changed.
 pub fn is_sayable_with_leave(program: &Program, op: Op) -> bool {
-    is_modelled(program, op) && why_not(program, op).is_none() && !is_gup_test(op)
+    why_not(program, op).is_none() && !is_gup_test(op)
 }
 
 /// Why a program is not held against a kernel.
@@ -289,7 +288,7 @@ impl Hunt {
 fn without(program: &Program, at: usize, size: usize) -> Program {
     let kept = program.code.iter().enumerate().filter(|(pc, _)| !(at..at + size).contains(pc));
     let kept: Vec<Instr> = kept.map(|(_, instr)| *instr).collect();
-    generate::again(program, kept, &generate::whole(is_modelled), Manner::Exactly)
+    generate::again(program, kept, &generate::whole(everything), Manner::Exactly)
 }
 
 /// The program with each line's ending as it is in the engine. An event that was drawn is no promise here.

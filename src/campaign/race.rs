@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::explore::{self, Alone, Ending, Limits, Mode, Named};
 use crate::generate::{self, Dice, Settings};
 use crate::ir::{Actor, Expect, Op, Outcome, Program, Scenario, Verb};
-use crate::lower::{is_modelled, lower};
+use crate::generate::everything;
+use crate::lower::lower;
 use crate::policy::Policy;
 use crate::printer;
 use crate::syntax::parse;
@@ -47,7 +48,7 @@ pub struct Small {
 
 /// Settings under which races are drawn: short programs of base pages, each operand right.
 pub fn settings() -> Settings {
-    Settings { statements: STATEMENTS, wild_percent: 0, ..Settings::new(is_modelled) }
+    Settings { statements: STATEMENTS, wild_percent: 0, ..Settings::new(everything) }
 }
 
 /// Draws a program some of whose lines run at once; `None` where none of its lines can.
@@ -127,7 +128,7 @@ fn read(text: &str) -> Option<Scenario> {
     let sound = mistakes.is_empty() && errors.is_empty();
     let scenario = lowered.scenarios.into_iter().next().filter(|_| sound)?;
     let program = &scenario.program;
-    program.code.iter().all(|instr| is_modelled(program, instr.op)).then_some(scenario)
+    program.code.iter().all(|instr| everything(program, instr.op)).then_some(scenario)
 }
 
 /// Leaves out lines as long as some order ends in the same way, and finds the schedule with the fewest switches.

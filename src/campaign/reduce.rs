@@ -7,7 +7,6 @@ use super::exec::{self, Look};
 use super::finding::{Finding, examine};
 use crate::generate::{self, Manner};
 use crate::ir::{Actor, Area, Backing, Instr, MemKind, Op, Program, Prot, RefArea, Sharing, Speed};
-use crate::lower::is_modelled;
 use crate::policy::{KNOBS, Policy};
 use crate::types::{PMD_ORDER, ProcId, Value, Vpn};
 
@@ -112,7 +111,7 @@ pub fn cut_while(mut program: Program, shows: impl Fn(&Program) -> bool) -> Prog
 }
 
 fn again(program: &Program, code: impl IntoIterator<Item = Instr>) -> Program {
-    generate::again(program, code, &generate::whole(is_modelled), Manner::Exactly)
+    generate::again(program, code, &generate::whole(everything), Manner::Exactly)
 }
 
 /// Merges processes and pages, and makes operands plain.

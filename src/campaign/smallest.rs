@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::reduce;
+use crate::generate::everything;
 use crate::generate::sketch::{Made, Sketch};
 use crate::generate::{self, Limits, Seeded, Settings};
 use crate::ir::{Actor, Advice, Area, Backing, MemKind, Op, Program, Prot, RefArea, Sharing, Speed, UffdMode, Verb};
-use crate::lower::is_modelled;
 use crate::observe::Seen;
 use crate::policy::Policy;
 use crate::run::{End, Watch, World, drive};
@@ -82,7 +82,7 @@ pub fn smallest(one: &Policy, other: &Policy, programs_max: u64, stop: &dyn Fn()
                     return drawn(one, other, found, programs_max, stop);
                 }
                 let mut longer = sketch.clone();
-                if !longer.attempt(made, is_modelled) {
+                if !longer.attempt(made, everything) {
                     continue;
                 }
                 found.tried += 1;
@@ -105,7 +105,7 @@ pub fn smallest(one: &Policy, other: &Policy, programs_max: u64, stop: &dyn Fn()
 
 /// Goes on by drawing; what is found is cut down until no statement can go.
 fn drawn(one: &Policy, other: &Policy, mut found: Smallest, programs_max: u64, stop: &dyn Fn() -> bool) -> Smallest {
-    let settings = Settings::new(is_modelled).scaled();
+    let settings = Settings::new(everything).scaled();
     for nth in 0..programs_max {
         if stop() {
             return found;

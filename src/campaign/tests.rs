@@ -5,16 +5,16 @@ use super::finding::{Finding, examine};
 use super::hunt::{Hunt, Plan, Shard, Turn};
 
 use super::{mutate, reduce};
+use crate::generate::everything;
 use crate::generate::scale::{grown, shrunk};
 use crate::generate::{self, Manner, Seeded, Settings, program};
 use crate::ir::{Instr, Op, Program};
-use crate::lower::is_modelled;
 use crate::policy::{self, Defect, Defects, Policy};
 use crate::printer;
 
 /// A campaign under a policy.
 pub fn hunt(name: &str, policy: Policy, seed: u64) -> Hunt {
-    let settings = Settings::new(is_modelled).scaled();
+    let settings = Settings::new(everything).scaled();
     Hunt::new(Plan { seed, shard: Shard { nth: 0, of: 1 }, policy_name: name.to_owned(), policy, settings })
 }
 
@@ -65,7 +65,7 @@ fn what_an_old_release_breaks_is_found_and_reduced_until_no_statement_can_go() {
         for pc in 0..program.code.len() {
             let without: Vec<Instr> =
                 program.code.iter().enumerate().filter(|(at, _)| *at != pc).map(|(_, instr)| *instr).collect();
-            let less = generate::again(program, without, &generate::whole(is_modelled), Manner::Exactly);
+            let less = generate::again(program, without, &generate::whole(everything), Manner::Exactly);
             let still = examine(&less, &policy).is_some_and(|less| less.signature == found.signature);
             assert!(!still, "line {pc} can go:\n{}", printer::program(program));
         }
@@ -75,7 +75,7 @@ fn what_an_old_release_breaks_is_found_and_reduced_until_no_statement_can_go() {
 #[test]
 fn a_reduction_shows_the_same_and_its_text_does_too() {
     let policy = named("linux-5.9");
-    let settings = Settings::new(is_modelled).scaled();
+    let settings = Settings::new(everything).scaled();
     let mut reduced = 0;
     for nth in 0..4_000 {
         let drawn = program(&mut Seeded::of(5, nth), &settings);
@@ -121,7 +121,7 @@ fn a_campaign_is_the_same_for_the_same_seed() {
 
 #[test]
 fn what_mutation_makes_is_what_its_print_says() {
-    let settings = Settings::new(is_modelled).scaled();
+    let settings = Settings::new(everything).scaled();
     let mut dice = Seeded::new(11);
     let mut pool: Vec<Program> = (0..40).map(|nth| program(&mut Seeded::of(9, nth), &settings)).collect();
     for at in 0..800 {
@@ -137,10 +137,10 @@ fn what_mutation_makes_is_what_its_print_says() {
 
 #[test]
 fn a_program_said_again_exactly_is_itself() {
-    let settings = Settings::new(is_modelled).scaled();
+    let settings = Settings::new(everything).scaled();
     for nth in 0..300 {
         let drawn = program(&mut Seeded::of(13, nth), &settings);
-        let whole = generate::whole(is_modelled);
+        let whole = generate::whole(everything);
         assert_eq!(generate::again(&drawn, drawn.code.clone(), &whole, Manner::Exactly), drawn);
         let without = drawn.code.iter().copied().filter(|instr| !matches!(instr.op, Op::Mmap { .. }));
         let nothing = generate::again(&drawn, without, &whole, Manner::Exactly);
@@ -179,7 +179,7 @@ fn what_has_the_size_of_a_pmd_is_not_cut_down() {
         let area = instr.op.area().expect("memory");
         instr.op = instr.op.with(crate::ir::Area { len: 1, ..area }, instr.op.stores().unwrap_or_default(), Default::default());
     }
-    assert!(generate::again(&program, program.code.clone(), &generate::whole(is_modelled), Manner::Exactly).code.is_empty());
+    assert!(generate::again(&program, program.code.clone(), &generate::whole(everything), Manner::Exactly).code.is_empty());
 }
 
 #[test]

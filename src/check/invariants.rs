@@ -43,7 +43,7 @@ const I8: Invariant = Invariant {
 const I9: Invariant = Invariant {
     number: 9,
     id: "I9",
-    says: "refcount, pincount, mapcount and swap count are what mappings, entries, references and caches add up to, and the \
+    says: "refcount, mapcount and swap count are what mappings, entries, references and caches add up to, and the \
            reverse mapping finds every mapping",
     source: "include/linux/mm.h folio_put, folio_expected_ref_count; mm/rmap.c __folio_check_anon_rmap",
 };
@@ -82,6 +82,18 @@ const I15: Invariant = Invariant {
     id: "I15",
     says: "a swap entry that is marked exclusive is the only one that names its slot",
     source: "mm/memory.c do_swap_page and copy_nonpresent_pte (1493a1913e34)",
+};
+const I18: Invariant = Invariant {
+    number: 18,
+    id: "I18",
+    says: "no CPU keeps a writable translation to a page that its address space no longer maps there",
+    source: "mm/mremap.c move_ptes (eb66ae030829); mm/memory.c wp_page_copy; mm/rmap.c try_to_unmap_one",
+};
+const I19: Invariant = Invariant {
+    number: 19,
+    id: "I19",
+    says: "the pins of a folio are those that were taken and not given back",
+    source: "mm/gup.c gup_put_folio; include/linux/mm.h GUP_PIN_COUNTING_BIAS",
 };
 const I20: Invariant = Invariant {
     number: 20,
@@ -130,7 +142,7 @@ const I28: Invariant = Invariant {
 };
 
 /// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I20, I22, I23, I24, I26, I27, I28];
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I18, I19, I20, I22, I23, I24, I26, I27, I28];
 
 /// A rule that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -218,6 +230,8 @@ pub struct Books {
     forced: Vec<Option<Area>>,
     /// For each instruction the range that it takes named references on.
     taken: Vec<Option<Area>>,
+    /// For each actor its process.
+    procs: Vec<Option<ProcId>>,
     pmd_order: u8,
     has_bit: bool,
     /// A writable pte proves that its page is marked: the mark is no mere shadow of a refcount.
@@ -243,7 +257,8 @@ impl Books {
         let forced = program.code.iter().map(|instr| by_force(instr.op)).collect();
         let marks_writable = has_bit && engine::marks_survive_splits(policy);
         let (pmd_order, has_large) = (program.pmd_order, program.has_large_folios());
-        Self { how, forced, taken, pmd_order, has_bit, marks_writable, pins_ask_for_bit, has_large }
+        let procs = program.tasks.iter().map(|task| task.proc()).collect();
+        Self { how, forced, taken, procs, pmd_order, has_bit, marks_writable, pins_ask_for_bit, has_large }
     }
 
     /// The first rule that does not hold, if any.
@@ -261,6 +276,15 @@ impl Books {
             .or_else(|| if migrating && self.has_bit { super::swap::migration(st) } else { None })
             .or_else(|| self.forced_write(st, counts.as_ref()))
             .or_else(|| if self.has_large { super::large::owners(st) } else { None })
+            .or_else(|| if st.has_tlbs() { self.stale(st) } else { None })
+    }
+
+    /// I18.
+    fn stale<B: Size>(&self, st: &State<B>) -> Option<Broken> {
+        self.procs.iter().enumerate().find_map(|(at, proc)| {
+            let (proc, (vpn, pfn)) = ((*proc)?, st.tlb(TaskId::at(at))?);
+            if st.pte(proc, vpn).target == Target::Page(pfn) { None } else { Broken::at(18, proc, vpn) }
+        })
     }
 
     /// What the page tables say of a page in the swap cache.
@@ -346,7 +370,7 @@ impl Books {
             sums.add(st, task.seen.target, 1, 0, 0);
         }
         match task.fault {
-            Fault::None | Fault::Start(_) => {}
+            Fault::None | Fault::Start(_) | Fault::Summing { .. } => {}
             Fault::InstallAnon { new } | Fault::SwapIn { page: new, .. } => sums.add(st, Target::Page(new), 1, 0, 0),
             Fault::Copying { seen, .. } => sums.add(st, seen.target, 1, 0, 0),
             Fault::Clearing { seen, new, .. } => {
@@ -389,8 +413,11 @@ impl Books {
             if driver != 0 && st.page(pfn).exclusive {
                 return Broken::of(28, pfn.idx());
             }
-            let kept = (folio.refcount.get(), folio.pincount.get(), st.page(pfn).mapcount.get());
-            if kept != (refs, count.pins.into(), count.maps.into()) || !large_is_counted(st, pfn, counts) {
+            if folio.pincount.get() != u32::from(count.pins) {
+                return Broken::of(19, pfn.idx());
+            }
+            let kept = (folio.refcount.get(), st.page(pfn).mapcount.get());
+            if kept != (refs, count.maps.into()) || !large_is_counted(st, pfn, counts) {
                 return Broken::of(9, pfn.idx());
             }
             let maps = count.maps + counts[st.head(pfn).idx()].entire;

@@ -8,10 +8,11 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::{Exit, Fail, Out, input, policies, report};
 use crate::campaign::encode::{Case, decode, encode};
+use crate::generate::everything;
 use crate::generate::scale::{grown, shrunk};
 use crate::generate::{self, Manner, whole};
 use crate::ir::{OPS, Program, Slot};
-use crate::lower::{is_modelled, lower};
+use crate::lower::lower;
 use crate::policy::{self, KNOBS, LATEST_NAME, Policy};
 use crate::printer;
 use crate::syntax::parse;
@@ -68,8 +69,8 @@ fn to_text(files: &[PathBuf], out: &mut Out<'_>) -> Result<(), Fail> {
         let bytes =
             fs::read(path).map_err(|error| unusable(path, &format!("cannot be read: {error}"), "see who may read it"))?;
         let help = "give a file that `cowl corpus from-text` or a fuzz target wrote";
-        let case = decode(&bytes, &whole(is_modelled), Manner::Exactly)
-            .ok_or_else(|| unusable(path, "is no encoded program", help))?;
+        let case =
+            decode(&bytes, &whole(everything), Manner::Exactly).ok_or_else(|| unusable(path, "is no encoded program", help))?;
         out.text(&format!("{}{}", drawn(&case.policy), printer::program(&grown(&case.program))))?;
     }
     Ok(())
@@ -128,5 +129,5 @@ fn dictionary() -> String {
 /// A program as generators write it.
 fn plain(program: &Program) -> Program {
     let program = shrunk(program);
-    generate::again(&program, program.code.iter().copied(), &whole(is_modelled), Manner::Exactly)
+    generate::again(&program, program.code.iter().copied(), &whole(everything), Manner::Exactly)
 }

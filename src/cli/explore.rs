@@ -9,6 +9,7 @@ use super::report::{self, Told};
 use super::terminal::{Searching, Stop};
 use super::{Exit, Fail, Out, input};
 use crate::analysis::{self, FileReport, Options, Plan};
+use crate::generate::scale::exactly_shrunk;
 use crate::explore::{self, Bound, Draw, Hands, Limits, Manner, Mode, Model, Progress, Searched, Shard, schedule};
 use crate::policy::Policy;
 use crate::render::lanes;
@@ -56,7 +57,7 @@ pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
                 let late = args.seconds.filter(|max| *max <= start.elapsed().as_secs());
                 if stop.asked() { Some(Bound::Stopped) } else { late.map(Bound::Seconds) }
             };
-            let named = explore::explore_any(&plan.scenario.program, policy, mode, &Workers(args.jobs), &mut ask);
+            let named = explore::explore_any(&exactly_shrunk(&plan.scenario.program), policy, mode, &Workers(args.jobs), &mut ask);
             shown.clear();
             let explored = Explored::new(plan, name, *index, &named);
             tally(&explored, matches!(named.report.bounded(), None | Some(Bound::Shard(_))), exit);
@@ -180,9 +181,10 @@ pub fn replay(args: &Replay, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), F
     let options = Options { policies: &policies, scenario: args.scenario.as_deref(), ..Options::default() };
     for (file, plan) in plans(&args.inputs.files, &options, out, exit)? {
         for (_, name, policy) in &plan.policies {
-            let text = match plan.scenario.program.exceeds::<Small>() {
-                None => replayed::<Small>(args, &file, &plan, (name, policy), out)?,
-                Some(_) => replayed::<Large>(args, &file, &plan, (name, policy), out)?,
+            let program = exactly_shrunk(&plan.scenario.program);
+            let text = match program.exceeds::<Small>() {
+                None => replayed::<Small>(args, &file, &plan, &Model::new(&program, policy), name, out)?,
+                Some(_) => replayed::<Large>(args, &file, &plan, &Model::new(&program, policy), name, out)?,
             };
             out.text(&text)?;
             exit.ran();
@@ -195,10 +197,10 @@ fn replayed<B: Searched>(
     args: &Replay,
     file: &FileReport,
     plan: &Plan,
-    (name, policy): (&str, &Policy),
+    model: &Model<'_, B>,
+    name: &str,
     out: &Out<'_>,
 ) -> Result<String, Fail> {
-    let model = Model::<B>::new(&plan.scenario.program, policy);
     let diverged = |diverged: schedule::Diverged| {
         Fail::usage(
             "cowl::replay::diverged",
@@ -206,7 +208,7 @@ fn replayed<B: Searched>(
             "`cowl explore` prints the schedules that lead to each outcome under this policy",
         )
     };
-    let turns = schedule::Schedule::read(&args.schedule, &model).map_err(diverged)?;
-    let replayed = schedule::replay(&model, &turns).map_err(diverged)?;
+    let turns = schedule::Schedule::read(&args.schedule, model).map_err(diverged)?;
+    let replayed = schedule::replay(model, &turns).map_err(diverged)?;
     Ok(lanes::text(file, &plan.scenario, name, &replayed, &out.look))
 }

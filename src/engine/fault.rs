@@ -18,6 +18,7 @@ pub(super) fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, fault: Fault<B::Numb
         Fault::Clearing { kind, seen, new } => wp::clear(cx, kind, seen, new),
         Fault::Installing { kind, seen, new } => wp::install(cx, kind, seen, new),
         Fault::SwapIn { kind, seen, page } => swap::map(cx, kind, seen, page),
+        Fault::Summing { kind, ptes } => huge::sum(cx, kind, ptes.get()),
         Fault::Putting { old } => wp::put_old(cx, old),
     }
 }

@@ -1,7 +1,7 @@
 //! Faults on memory of the page cache: shared mappings, and private ones until the first store.
 
-use super::{Cx, Progress, fault, uffd};
-use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, Vma, VmaFlags};
+use super::{Cx, Progress, fault, huge, uffd};
+use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Slot, Target, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{Number, ProcId, Size, Vpn};
 
@@ -18,8 +18,47 @@ pub(super) fn fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>
         return copy_for_store(cx, pfn);
     }
     let (proc, vpn) = (cx.proc(), cx.vpn());
-    map(cx, proc, vpn, pfn, kind);
+    if is_mapped_by_pmd(cx, pfn) {
+        map_pmd(cx, pfn, kind);
+    } else {
+        map(cx, proc, vpn, pfn, kind);
+    }
     fault::done(cx)
+}
+
+/// Whether a PMD can map the file's page: a THP stands where one would be, and nothing is mapped there yet.
+///
+/// Source: mm/memory.c `do_set_pmd`.
+fn is_mapped_by_pmd<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pfn: Pfn<B::Number>) -> bool {
+    let order = cx.program.pmd_order;
+    let inside = pfn.idx() - cx.st.head(pfn).idx();
+    let is_thp = cx.st.folio(pfn).order == order && order != 0;
+    is_thp && cx.vpn().idx() % (1 << order) == inside && huge::order_of_fault(cx) == order
+}
+
+/// Maps a THP of the page cache.
+fn map_pmd<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>, kind: FaultKind) {
+    let (proc, vpn) = (cx.proc(), cx.vpn());
+    let flags = flags_of(&cx.slot(), kind) | PteFlags::PMD;
+    let head = cx.st.head(pfn);
+    cx.st.get(head);
+    cx.st.add_rmap_pmd(proc, head);
+    let first = Vpn(cx.pmd_pages(vpn).start);
+    cx.set_entry(proc, first, Pte { target: Target::Page(head), flags });
+}
+
+/// The bits of an entry that maps a page of the page cache. Private memory gets it read-only.
+///
+/// `vm_page_prot` of a shared mapping has the write bit, unless soft-dirty tracking wants to be told of the first store; a uffd-wp
+/// marker hands its bit on.
+fn flags_of<N: Number>(slot: &Slot<N>, kind: FaultKind) -> PteFlags {
+    let all = VmaFlags::SHARED | VmaFlags::WRITE | VmaFlags::SOFTDIRTY;
+    let flags = match kind {
+        FaultKind::Write => fault::written_flags(&slot.vma),
+        FaultKind::Read | FaultKind::Unshare if slot.vma.flags.contains(all) => PteFlags::YOUNG | PteFlags::WRITE,
+        FaultKind::Read | FaultKind::Unshare => fault::read_flags(&slot.vma),
+    };
+    uffd::with_marker(slot, flags)
 }
 
 /// The file's page in the page cache; a zeroed one is put there where there is none. `None` where no frame is free. What a device
@@ -28,6 +67,9 @@ pub(super) fn fault<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, vma: Vma<B::Number>
 /// Source: mm/filemap.c `filemap_fault`, mm/shmem.c `shmem_get_folio_gfp`, fs/dax.c `dax_iomap_pte_fault`.
 pub(super) fn cache_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: usize) -> Option<Pfn<B::Number>> {
     if let Target::Page(pfn) | Target::Special(pfn) = cx.st.cache(place) {
+        return Some(pfn);
+    }
+    if let Some(pfn) = cache_folio(cx, place) {
         return Some(pfn);
     }
     let pfn = cx.alloc(0).ok()?;
@@ -40,6 +82,28 @@ pub(super) fn cache_page<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: usize) 
     Some(pfn)
 }
 
+/// A large folio for the file, where the mapping wants one and the page cache has nothing in its range. The page cache has a
+/// reference for each of its pages.
+///
+/// Source: mm/shmem.c `shmem_alloc_and_add_folio`.
+fn cache_folio<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, place: usize) -> Option<Pfn<B::Number>> {
+    let (vma, vpn) = (cx.slot().vma, cx.vpn().idx());
+    let pages = 1_usize << vma.order;
+    let inside = vpn % pages;
+    let start = place.checked_sub(inside).filter(|_| vma.order != 0 && vma.cache_place() == Some(place))?;
+    let mapped = |at: usize| cx.st.slot(cx.proc(), Vpn::at(vpn - inside + at)).vma.cache_place() == Some(start + at);
+    let fits = vpn - inside + pages <= cx.st.pages_per_mm() && (0..pages).all(mapped);
+    if !fits || (start..start + pages).any(|at| cx.st.cache(at) != Target::None) {
+        return None;
+    }
+    let head = cx.alloc(vma.order).ok()?;
+    cx.st.get_many(head, pages as i32 - 1);
+    for at in 0..pages {
+        cx.st.set_cache(start + at, Target::Page(head).behind(at));
+    }
+    cx.st.cache(place).pfn()
+}
+
 /// A store to a private mapping: the copy is made while the file's page is locked, and installed like a new anonymous page.
 fn copy_for_store<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from: Pfn<B::Number>) -> Progress {
     let Ok(new) = cx.alloc(0) else { return Progress::Exhausted("page frames") };
@@ -49,18 +113,11 @@ fn copy_for_store<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from: Pfn<B::Number>)
     cx.fault_at(Fault::InstallAnon { new })
 }
 
-/// Maps a page of the page cache. Private memory gets it read-only.
+/// Maps a page of the page cache.
 ///
-/// Source: mm/memory.c `set_pte_range`. `vm_page_prot` of a shared mapping has the write bit, unless soft-dirty tracking
-/// wants to be told of the first store; a uffd-wp marker hands its bit on.
+/// Source: mm/memory.c `set_pte_range`.
 pub(super) fn map<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pfn: Pfn<B::Number>, kind: FaultKind) {
-    let slot = *cx.st.slot(proc, vpn);
-    let all = VmaFlags::SHARED | VmaFlags::WRITE | VmaFlags::SOFTDIRTY;
-    let flags = match kind {
-        FaultKind::Write => fault::written_flags(&slot.vma),
-        FaultKind::Read | FaultKind::Unshare if slot.vma.flags.contains(all) => PteFlags::YOUNG | PteFlags::WRITE,
-        FaultKind::Read | FaultKind::Unshare => fault::read_flags(&slot.vma),
-    };
+    let flags = flags_of(cx.st.slot(proc, vpn), kind);
     // The page of a device has a struct page that counts references, but no mappings: `vm_normal_page` does not know it.
     let target = match cx.st.folio(pfn).flags.contains(FolioFlags::DEVICE) {
         true => Target::Special(pfn),
@@ -70,7 +127,7 @@ pub(super) fn map<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vp
         cx.st.get(pfn);
         cx.st.add_rmap_pte(proc, pfn);
     }
-    cx.st.slot_mut(proc, vpn).pte = Pte { target, flags: uffd::with_marker(&slot, flags) };
+    cx.st.slot_mut(proc, vpn).pte = Pte { target, flags };
 }
 
 /// The mapping gets its `anon_vma`, before its first anonymous page comes; fork copies page tables of no other.

@@ -373,6 +373,9 @@ fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, pte: Pte<B
     // A device's page is taken by its struct page, which counts references as any does.
     let target = if let Target::Special(pfn) = pte.target { Target::Page(pfn) } else { pte.target };
     let pages = at_once(cx, pte.flags);
+    if touch_dirties(cx, &pte) {
+        cx.add_flags(PteFlags::DIRTY);
+    }
     let how = how(cx.policy, want, &target);
     grab(cx.st, target, how, pages);
     if let (true, Some(pfn)) = (want.write, target.pfn()) {
@@ -390,6 +393,16 @@ fn taken_slowly<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, want: &Want, pte: Pte<B
         cx.read_unlock(proc);
     }
     cx.goto(At::Through)
+}
+
+/// Whether GUP's mark that somebody used a PMD says too that it was written to, whoever only reads.
+///
+/// Source: mm/huge_memory.c `touch_pmd` (a8f97366452e, 4.15).
+fn touch_dirties<B: Size, S: Sink>(cx: &Cx<'_, B, S>, pte: &Pte<B::Number>) -> bool {
+    let defects = cx.policy.defects;
+    let of_pages = defects.has(Defect::B4);
+    let touched = if pte.target == Target::Zero { defects.has(Defect::B3) } else { of_pages };
+    touched && pte.flags.contains(PteFlags::PMD)
 }
 
 /// Remembers pages under the reference's name: the first, and those behind it in its folio.

@@ -8,7 +8,7 @@ use crate::observe::Seen;
 use crate::policy::{Defect, ForkPinnedPmd, HugeZeroWrite, Policy, ReusePmd, ThpSplitBit};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, Vma, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{ProcId, Size, Vpn};
+use crate::types::{Number, ProcId, Size, Vpn};
 use wp::Why;
 
 /// What a decision about a PMD-mapped THP is made on.
@@ -144,10 +144,11 @@ pub(super) fn leaf_within<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId,
     vpn.0..vpn.0 + 1
 }
 
-/// As [`leaf_within`], for the page of its range that the instruction is at.
+/// As [`leaf_within`], for what is left of its range from the page on that the instruction is at: somebody may have mapped a PMD
+/// over pages that it is done with.
 pub(super) fn leaf_here<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Range<u16> {
     let (area, vpn) = (cx.area(), cx.vpn());
-    leaf_within(cx, area.proc, vpn, area.start.0..area.start.0 + area.len)
+    leaf_within(cx, area.proc, vpn, vpn.0..area.start.0 + area.len)
 }
 
 /// Whether a PMD maps the page that the instruction is at, and the range has all of it.
@@ -250,11 +251,14 @@ pub(super) fn order_of_fault<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> u8 {
     let start = vpn.idx() / pages * pages;
     // Whether there is an `anon_vma` parts no memory: it comes with the first anonymous page.
     let alike = |flags: VmaFlags| flags | VmaFlags::ANON_VMA;
-    let same = |other: Vma<B::Number>| Vma { flags: alike(other.flags), ..other } == Vma { flags: alike(vma.flags), ..vma };
+    let place = |at: usize| vma.cache_place().map(|place| place + at - vpn.idx());
+    let same = |at: usize, other: Vma<B::Number>| {
+        (alike(other.flags), other.order, other.cache_place()) == (alike(vma.flags), vma.order, place(at))
+    };
     let fits = start + pages <= cx.st.pages_per_mm()
         && (start..start + pages)
-            .map(|page| cx.st.slot(proc, Vpn::at(page)))
-            .all(|slot| same(slot.vma) && slot.pte == Pte::default());
+            .map(|page| (page, cx.st.slot(proc, Vpn::at(page))))
+            .all(|(page, slot)| same(page, slot.vma) && slot.pte == Pte::default());
     if fits { vma.order } else { 0 }
 }
 
@@ -312,7 +316,39 @@ fn is_huge_zero<N: Copy + PartialEq>(pte: Pte<N>) -> bool {
 pub(super) fn wp<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
     let (proc, vpn, pte) = (cx.proc(), cx.vpn(), cx.slot().pte);
     let Some(pfn) = pte.target.pfn() else { return write_zero(cx) };
-    match decide(cx, pfn) {
+    if !cx.st.folio(pfn).is_anon() {
+        split_pmd(cx, proc, vpn);
+        return Progress::Moved; // Of the file's THP the one page is copied.
+    }
+    if sums_apart(cx) && cx.try_lock_ptl(proc) {
+        let ptes = cx.st.highest_users(pfn) - cx.st.large(pfn).entire_mapcount.get();
+        return cx.fault_at(Fault::Summing { kind, ptes: B::Number::new(ptes) });
+    }
+    let facts = facts(cx, pfn);
+    keep_or_copy(cx, kind, pfn, &facts)
+}
+
+/// Whether others may split their PMDs of a THP while its mapcounts are summed.
+///
+/// Source: mm/huge_memory.c `page_trans_huge_mapcount` (c444eb564fb1).
+fn sums_apart<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    cx.policy.defects.has(Defect::B5)
+}
+
+/// The second half of the sum: the PMDs, beside what the ptes were before.
+pub(super) fn sum<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, ptes: u32) -> Progress {
+    let proc = cx.proc();
+    cx.unlock_ptl(proc);
+    let pfn = cx.slot().pte.target.pfn().expect("cowl bug: the PMD changed under the page-table lock");
+    cx.me_mut().fault = Fault::Start(kind);
+    let mapcount = ptes + cx.st.large(pfn).entire_mapcount.get();
+    let facts = PmdFacts { mapcount, ..facts(cx, pfn) };
+    keep_or_copy(cx, kind, pfn, &facts)
+}
+
+fn keep_or_copy<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind, pfn: Pfn<B::Number>, facts: &PmdFacts) -> Progress {
+    let (proc, vpn, pte) = (cx.proc(), cx.vpn(), cx.slot().pte);
+    match decide(cx, pfn, facts) {
         PmdVerdict::Reuse(_) => {
             fault::mark_proven(cx, pfn);
             wp::reuse(cx, kind)
@@ -345,10 +381,9 @@ fn write_zero<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     Progress::Moved
 }
 
-fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>) -> PmdVerdict {
-    let facts = facts(cx, pfn);
+fn decide<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pfn: Pfn<B::Number>, facts: &PmdFacts) -> PmdVerdict {
     let knob = cx.policy.reuse_pmd;
-    let verdict = decide_pmd(knob, &facts);
+    let verdict = decide_pmd(knob, facts);
     let (said, why) = match verdict {
         PmdVerdict::Reuse(why) => ("reuse", why),
         PmdVerdict::Split(why) => ("split", why),

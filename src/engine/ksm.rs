@@ -156,7 +156,8 @@ fn pick<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
 }
 
-/// Takes mmap_lock and the folio's lock, and clears the pte. What is read-only, clean and not exclusive needs no clearing.
+/// Takes mmap_lock and the folio's lock, and clears the pte. What is read-only, clean and not exclusive, and in no
+/// CPU's TLB, needs no clearing.
 fn lock<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, second: bool) -> Progress {
     let (proc, vpn) = side(cx, second);
     if !cx.ptl_is_free(proc) {
@@ -173,7 +174,8 @@ fn lock<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, second: bool) -> Progress {
     me.grab = (Target::Page(page), Grab::Get);
     me.flags.insert(TaskFlags::LOCKS_FOLIO);
     let flags = cx.st.pte(proc, vpn).flags;
-    if flags.intersects(PteFlags::WRITE | PteFlags::DIRTY) || cx.st.is_exclusive(page) {
+    let flush_pending = 0 < cx.st.mm(proc).flush_pending;
+    if flags.intersects(PteFlags::WRITE | PteFlags::DIRTY) || cx.st.is_exclusive(page) || flush_pending {
         return share::clear(cx, proc, vpn);
     }
     cx.goto(At::Ksm(KsmAt::Merge { second }))

@@ -33,6 +33,7 @@ mod swapoff;
 #[cfg(test)]
 mod tests;
 mod through;
+mod tlb;
 mod transient;
 mod uffd;
 mod uffd_fill;

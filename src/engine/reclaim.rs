@@ -72,6 +72,8 @@ fn isolate<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         }
     };
     let unmovable = cx.st.folio(page).flags.intersects(FolioFlags::DEVICE | FolioFlags::HUGETLB);
+    // A file's THP stays whole: what split it would tell nobody anything.
+    let unmovable = unmovable || (cx.st.folio(page).is_large() && !cx.st.folio(page).is_anon());
     if unmovable || (by_process && cx.st.mapcount(page) != 1) {
         return cx.commit_page(Seen::Nothing);
     }

@@ -1,6 +1,6 @@
 use super::{
     Cx, Progress, access, collapse, fault, fork, guard, gup, huge, ksm, lazyfree, map, migrate, mremap, numa, prot, reclaim,
-    split, swap, swapoff, through, transient, uffd, uffd_fill, uffd_move, zap,
+    split, swap, swapoff, through, tlb, transient, uffd, uffd_fill, uffd_move, zap,
 };
 use crate::ir::{Advice, Area, Backing, MemKind, Op, Program, UffdMode};
 use crate::policy::{Feature, Policy};
@@ -27,6 +27,16 @@ pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if cx.me().flags.contains(TaskFlags::ASLEEP) {
         return Progress::Blocked;
     }
+    if !cx.st.has_tlbs() {
+        return one(cx);
+    }
+    let starts = cx.me().at == At::Start;
+    let progress = one(cx);
+    tlb::settle(cx, starts, progress);
+    progress
+}
+
+fn one<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     let progress = match (cx.me().fault, cx.me().at) {
         (Fault::None, At::Idle) => Progress::Blocked,
         (Fault::None, At::Finish) => finish(cx),
@@ -35,7 +45,7 @@ pub fn step<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     };
     match progress {
         // Nobody else can tell the end of an instruction from its last effect, so they are one step.
-        Progress::Committed { page, len, seen, .. } if cx.me().at == At::Finish && !has_hole(cx) => {
+        Progress::Committed { page, len, seen, .. } if cx.me().at == At::Finish && !has_hole(cx) && !flushes_late(cx) => {
             let ended = finish(cx);
             *cx.me_mut() = Task::default();
             debug_assert!(ended == Progress::Finished, "cowl bug: {:?}, which had all its effects, fails", cx.op());
@@ -59,6 +69,12 @@ fn finish<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     }
     cx.read_unlock(area.proc);
     if has_hole(cx) { Progress::Failed(Failure::ENOMEM) } else { Progress::Finished }
+}
+
+/// Between an instruction's last effect and its end others may still store through translations that it has not flushed.
+fn flushes_late<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> bool {
+    // clear_refs flushes before its only effect for user space.
+    cx.st.has_tlbs() && !matches!(cx.op(), Op::ClearRefs) && tlb::flushed_at_end(cx).is_some()
 }
 
 /// madvise does what it can, and fails at its end where something of the range was not mapped.

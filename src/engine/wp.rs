@@ -2,7 +2,7 @@
 
 use strum::IntoStaticStr;
 
-use super::{Cx, Progress, Ruling, fault, huge, hugetlb, ksm, large, swap, transient, uffd};
+use super::{Cx, Progress, Ruling, fault, huge, hugetlb, ksm, large, swap, tlb, transient, uffd};
 use crate::policy::{Defect, ReuseSmall};
 use crate::state::{Fault, FaultKind, FolioFlags, Pfn, Pte, PteFlags, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
@@ -134,6 +134,7 @@ pub(super) fn look<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> 
     if let Some(stopped) = uffd::stop_store(cx, kind) {
         return stopped;
     }
+    tlb::flush_before_copy(cx, kind);
     let slot = cx.slot();
     match slot.pte.target {
         _ if slot.vma.flags.contains(VmaFlags::SHARED) => reuse(cx, kind),

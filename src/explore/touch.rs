@@ -211,7 +211,8 @@ pub fn next<B: Searched>(model: &Model<'_, B>, reach: &Reach, node: &Node<B>, ta
         (Op::Read { area } | Op::Write { area, .. }, At::Idle | At::Start | At::Walk) => {
             let stores = matches!(op, Op::Write { .. });
             let (pte, at) = (st.pte(area.proc, Vpn(area.start.0 + own.page)), column(area.start.0 + own.page));
-            match if stores { pte.may_write() } else { pte.may_read() } {
+            let stale = stores && st.tlb(task).is_some_and(|(vpn, _)| vpn.0 == area.start.0 + own.page);
+            match if stores { pte.may_write() || stale } else { pte.may_read() } {
                 true => Touch { writes: at, invokes: true, ..end },
                 false => Touch { reads: at, ..Touch::default() },
             }
@@ -247,7 +248,7 @@ fn of_fault<B: Searched>(st: &State<B>, area: Area, own: &Task<B::Number>, end: 
         Fault::Copying { .. } => Touch { reads: at, ..Touch::default() },
         Fault::Clearing { .. } => Touch { writes: ptl | at, ..Touch::default() },
         Fault::Installing { .. } | Fault::Putting { .. } => Touch { writes: at, ..Touch::default() },
-        Fault::SwapIn { .. } => Touch::ALL,
+        Fault::SwapIn { .. } | Fault::Summing { .. } => Touch::ALL,
     }
 }
 

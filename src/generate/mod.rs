@@ -79,8 +79,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// 24 statements, small worlds, one operand of fifty wild, no huge pages but those of the pool. `modelled` is the one place that knows what
-    /// can be run: [`crate::lower::is_modelled`], or what a real kernel offers.
+    /// 24 statements, small worlds, one operand of fifty wild, no huge pages but those of the pool. `modelled` knows what
+    /// can be run: [`everything`], or what a real kernel offers.
     pub fn new(modelled: fn(&Program, Op) -> bool) -> Self {
         Self {
             statements: STATEMENTS,
@@ -97,6 +97,11 @@ impl Settings {
     pub fn scaled(self) -> Self {
         Self { scaled_percent: 25, ..self }
     }
+}
+
+/// Whether an operation can be run: in the engine any can.
+pub fn everything(_: &Program, _: Op) -> bool {
+    true
 }
 
 /// Draws a program: every name resolved, every statement possible where it stands, no claims.

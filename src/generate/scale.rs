@@ -4,7 +4,7 @@
 //! reaches, its counterpart reaches the same part. Campaigns keep and change programs in the small form; what people read is the
 //! large one, which lowers from its print.
 
-use crate::ir::{Area, MemKind, Op, Program, RefArea};
+use crate::ir::{Area, Backing, MemKind, Op, Program, RefArea};
 use crate::types::{PMD_ORDER, Vpn};
 
 /// log2 of the pages of a PMD in a small world: the smallest that has a middle.
@@ -35,6 +35,13 @@ pub fn shrunk(program: &Program) -> Program {
     }
 }
 
+/// The same where nothing is lost by it: nobody speaks of a page that stands for others. What is found out about the one is true of
+/// the other.
+pub fn exactly_shrunk(program: &Program) -> Program {
+    let small = shrunk(program);
+    if grown(&small) == *program { small } else { program.clone() }
+}
+
 /// Whether two parts can be taken page by page, also where the last of few pages stands for many.
 pub fn pairs(program: &Program, a: Area, b: Area) -> bool {
     let grows = |area: Area| {
@@ -48,9 +55,19 @@ pub fn pairs(program: &Program, a: Area, b: Area) -> bool {
 fn resized(program: &Program, pmd_order: u8, len: impl Fn(u16) -> u16) -> Program {
     let mut new = program.clone();
     new.pmd_order = pmd_order;
+    let (was, is) = (1 << program.pmd_order, 1 << pmd_order);
+    let maps = |op: Op| if let Op::Mmap { area, .. } = op { Some(area) } else { None };
+    let alone = program.code.iter().filter_map(|instr| maps(instr.op)).all(|area| area.len == was && area.start.0 % was == 0);
     // Names of parts come behind what they are parts of.
     for instr in &program.code {
         match instr.op {
+            Op::Mmap { area, backing, .. } if alone => {
+                let mapped = &mut new.mems[area.mem.idx()].area;
+                (mapped.start, mapped.len) = (Vpn(area.start.0 / was * is), is);
+                if let Backing::File(file) = backing {
+                    new.files[file.idx()].len_pages = is;
+                }
+            }
             Op::Mmap { area, .. } if area.start == Vpn(0) => new.mems[area.mem.idx()].area.len = len(area.len),
             Op::Name { area, to } => {
                 let part = part(program, &new, area);

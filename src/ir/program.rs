@@ -283,6 +283,12 @@ impl Program {
         self.mems.iter().any(large) || self.code.iter().any(|instr| makes(instr.op))
     }
 
+    /// Whether some race has a line that changes page-table entries first and flushes TLBs later.
+    pub fn flushes_late(&self) -> bool {
+        let late = |op: Op| matches!(op, Op::UffdWp { .. } | Op::Mprotect { .. } | Op::ClearRefs | Op::Mremap { .. });
+        self.code.iter().any(|instr| instr.race.is_some() && late(instr.op))
+    }
+
     /// The page of an address space at which a mapping lay before mremap brought it to this one.
     pub fn mapped_first(&self, proc: ProcId, vpn: Vpn) -> Vpn {
         let brings = |op: Op| match op {

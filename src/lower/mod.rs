@@ -20,7 +20,6 @@ mod scenario;
 mod scene;
 #[cfg(test)]
 mod tests;
-mod unmodelled;
 mod users;
 mod world;
 
@@ -28,7 +27,6 @@ use std::collections::BTreeMap;
 
 pub use error::{ItemError, LowerError, Mistake, NameError, OrderError, StatementError};
 pub use load::Include;
-pub use unmodelled::{is_modelled, unmodelled};
 
 use book::{Book, Read};
 use error::{Errors, Place};
@@ -44,8 +42,6 @@ use crate::types::Span;
 pub struct Lowered {
     /// Its scenarios without a mistake, one for each kind of memory, in their order.
     pub scenarios: Vec<Scenario>,
-    /// Those with no mistake but that the engine cannot run them yet; each has a mistake that says so.
-    pub unmodelled: Vec<Scenario>,
     /// The policies of the files used and of the file itself. Indexes of policies count the built-in ones first, then these.
     pub policies: Vec<UserPolicy>,
     /// The files used, by this one or by one another. [`Mistake::file`] counts the file itself first, then these.
@@ -94,7 +90,7 @@ pub fn lower(name: &str, file: &File, mistakes: &[SyntaxError], include: &mut In
     users::users(&mut book, &files, &mut errors, &mut warnings);
     check::prepares(&book, &mut errors);
     let mut lines_left = limits::LINES_MAX;
-    let (mut scenarios, mut unmodelled) = (Vec::new(), Vec::new());
+    let mut scenarios = Vec::new();
     let mut names: BTreeMap<&str, Span> = BTreeMap::new();
     for item in file.items() {
         let ItemKind::Scenario { name, over, body } = item.kind else { continue };
@@ -108,16 +104,14 @@ pub fn lower(name: &str, file: &File, mistakes: &[SyntaxError], include: &mut In
         if errors.is_full() || lines_left == 0 {
             break;
         }
-        let made = scenario::scenario(&book, &item, &mut lines_left, &mut errors, &mut warnings);
-        scenarios.extend(made.runs);
-        unmodelled.extend(made.unmodelled);
+        scenarios.extend(scenario::scenario(&book, &item, &mut lines_left, &mut errors, &mut warnings));
     }
     let policies = book.users.iter().filter_map(|user| {
         let policy = user.policy?;
         Some(UserPolicy { name: user.name.to_owned(), policy })
     });
     let policies: Vec<UserPolicy> = policies.collect();
-    let lowered = Lowered { scenarios, unmodelled, policies, warnings: warnings.finish(), files: Vec::new() };
+    let lowered = Lowered { scenarios, policies, warnings: warnings.finish(), files: Vec::new() };
     drop(book);
     drop(files);
     drop(trees);

@@ -8,7 +8,6 @@ use super::expect::{self, Around};
 use super::limits::{EXPECTATIONS_MAX, KINDS_MAX, LINES_OF_A_SCENARIO, PAGES_MAX};
 use super::near::Near;
 use super::scene::Scene;
-use super::unmodelled::unmodelled;
 use crate::ir::{Scenario, SwapDevice, System};
 use crate::syntax::ast::{Block, KindRef, LineKind, Operand, Text, Word};
 use crate::types::Span;
@@ -20,15 +19,6 @@ pub(super) struct Item<'a> {
     pub body: Block<'a>,
     pub span: Span,
     pub broken: bool,
-}
-
-/// What a scenario item came to.
-#[derive(Default)]
-pub(super) struct Made {
-    /// One for each kind of memory.
-    pub runs: Vec<Scenario>,
-    /// Those that cannot be run yet.
-    pub unmodelled: Vec<Scenario>,
 }
 
 /// What stands in a scenario beside what happens.
@@ -54,8 +44,8 @@ pub(super) fn scenario<'a>(
     lines_left: &mut usize,
     errors: &mut Errors,
     warnings: &mut Errors,
-) -> Made {
-    let mut before = errors.reports();
+) -> Vec<Scenario> {
+    let before = errors.reports();
     let mut head = head(book, item, errors);
     let kinds = book.kinds(&item.over, 0, errors);
     match (item.over.first().zip(item.over.last()), head.over_at) {
@@ -73,20 +63,14 @@ pub(super) fn scenario<'a>(
     if item.over.is_empty() || !kinds.is_empty() {
         race_of_one(item, warnings);
     }
-    let mut made = Made::default();
+    let mut runs = Vec::new();
     for kind in chosen.into_iter().take(KINDS_MAX) {
         let scenario = one(book, item, &head, &kinds, kind, lines_left, errors);
-        if before < errors.reports() || item.broken {
-            continue;
-        }
-        if refuse(&scenario, &head, errors) {
-            before = errors.reports(); // The next kind may be one that runs.
-            made.unmodelled.push(scenario);
-        } else {
-            made.runs.push(scenario);
+        if errors.reports() == before && !item.broken {
+            runs.push(scenario);
         }
     }
-    made
+    runs
 }
 
 fn one<'a>(
@@ -124,23 +108,6 @@ fn one<'a>(
         span: item.name.span,
         spans,
     }
-}
-
-/// Whether something of a scenario cannot be run yet. It is said once, at the first such line.
-fn refuse(scenario: &Scenario, head: &Head, errors: &mut Errors) -> bool {
-    let Some((pc, what)) = unmodelled(&scenario.program).into_iter().next() else { return false };
-    let kind = scenario.kind.as_ref();
-    let at = match pc {
-        Some(pc) => Place { file: 0, span: scenario.spans[pc.idx()] },
-        None => head.hugetlb_at.or(head.swap_at).unwrap_or(Place { file: 0, span: scenario.span }),
-    };
-    let what = format!("{what}{}", kind.map_or(String::new(), |kind| format!(", which the kind `{kind}` needs,")));
-    let help = match kind {
-        Some(kind) => format!("drop `{kind}` from the kinds of `{}` for now", scenario.name),
-        None => "drop the line for now, or keep the scenario in a file of its own until it is".to_owned(),
-    };
-    errors.report::<()>(at, ItemError::NotModelledYet { what, help, at: at.label() });
-    true
 }
 
 /// Reads what is not done by anybody, and checks what does not depend on the kind.

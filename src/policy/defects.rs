@@ -7,19 +7,19 @@ use super::set::set;
 set! {
     /// The defects a policy has.
     Defects of Defect {
-        /// A forced write reaches the huge zero page: the variant of B4 fixed beside it. Fixed by a8f97366452e, 4.15. Home: not built yet.
+        /// As B4, of the PMD of the huge zero page. Fixed by a8f97366452e, 4.15. Home: `engine::gup::touch_dirties`.
         #[strum(serialize = "B3")]
         B3,
-        /// A read through a PMD makes it dirty, which K9 takes for a broken COW (CVE-2017-1000405). Fixed by a8f97366452e, 4.15. Home: not built yet.
+        /// A read through a PMD makes it dirty, which K9 takes for a broken COW (CVE-2017-1000405). Fixed by a8f97366452e, 4.15. Home: `engine::gup::touch_dirties`.
         #[strum(serialize = "B4")]
         B4,
-        /// The mapcounts of a THP are summed while its PMD is being split (CVE-2020-29368). Fixed by c444eb564fb1, 5.8. Home: not built yet.
+        /// The mapcounts of a THP are summed while its PMD is being split (CVE-2020-29368). Fixed by c444eb564fb1, 5.8. Home: `engine::huge::sums_apart`.
         #[strum(serialize = "B5")]
         B5,
         /// Fork write-protects the parent's pte before it knows whether it will share the page: release candidates of 5.9 only. Fixed by f3c64eda3e50, 5.9. Home: `engine::fork`.
         #[strum(serialize = "B7")]
         B7,
-        /// mremap drops the page-table lock before it flushes the TLB (CVE-2018-18281). Fixed by eb66ae030829, 4.19. Home: not built yet.
+        /// mremap drops the page-table lock before it flushes the TLB (CVE-2018-18281). Fixed by eb66ae030829, 4.19. Home: `engine::tlb::moves_before_flush`.
         #[strum(serialize = "B15")]
         B15,
         /// Collapse does not make lockless pinning look again. Fixed by 70cbc3cc78a9, 6.1 and stable. Home: `engine::gup::recheck`.

@@ -421,7 +421,7 @@ answer! {
 }
 
 answer! {
-    /// K31. Does a write fault under uffd-wp flush the TLB when a flush is pending? Home: not built yet.
+    /// K31. Does a write fault under uffd-wp flush the TLB when a flush is pending? Home: `engine::tlb::decide_flush`.
     UffdWpTlb {
         /// No: another CPU may still write the page that is being copied.
         Off,

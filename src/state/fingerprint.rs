@@ -142,6 +142,7 @@ impl<B: Size> State<B> {
             larges,
             swap,
             tlbs,
+            has_tlbs: _,
             zero_refcount,
             zero_words,
         } = self;

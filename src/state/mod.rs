@@ -40,6 +40,8 @@ pub struct State<B: Size> {
     swap: B::Swap<SwapSlot<B>>,
     /// The writable translation that each actor's CPU used last: a page of its address space and the frame behind it.
     tlbs: B::Tasks<Option<Translation<B::Number>>>,
+    /// Whether they are kept: in some race one may be stale. The same in all states of a program.
+    has_tlbs: bool,
     /// References to the zero page that are counted.
     zero_refcount: B::Number,
     /// What the zero page holds: zeros, unless something went badly wrong.
@@ -89,6 +91,7 @@ impl<B: Size> State<B> {
             larges: B::Larges::filled(frames.div_ceil(FRAMES_PER_LARGE)),
             swap: B::Swap::filled(program.swap_slots().min(B::SWAP_MAX)),
             tlbs: B::Tasks::filled(program.tasks.len()),
+            has_tlbs: program.flushes_late(),
             zero_refcount: B::Number::default(),
             zero_words: B::Words::default(),
             touched: Touched::default(),
@@ -227,6 +230,11 @@ impl<B: Size> State<B> {
     pub fn swap_mut(&mut self) -> &mut [SwapSlot<B>] {
         self.touched.add(Part::Rest);
         self.swap.as_mut()
+    }
+
+    /// Whether CPUs keep translations.
+    pub fn has_tlbs(&self) -> bool {
+        self.has_tlbs
     }
 
     /// The writable translation that an actor's CPU used last.

@@ -53,7 +53,7 @@ impl<B: Size> State<B> {
             name(&mut grab.0);
             name(&mut seen.target);
             match fault {
-                Fault::None | Fault::Start(_) => {}
+                Fault::None | Fault::Start(_) | Fault::Summing { .. } => {}
                 Fault::InstallAnon { new } => name_frame(new, &mut name),
                 Fault::Copying { kind: _, seen } => name(&mut seen.target),
                 Fault::Clearing { kind: _, seen, new } | Fault::Installing { kind: _, seen, new } => {

@@ -205,6 +205,8 @@ pub enum Fault<N> {
     Installing { kind: FaultKind, seen: Pte<N>, new: Pfn<N> },
     /// The page of a swap entry was found or read, and a reference taken on it: about to map it.
     SwapIn { kind: FaultKind, seen: Pte<N>, page: Pfn<N> },
+    /// Of a THP, which the page-table lock keeps a PMD of, the mappings by ptes are counted: about to count those by PMDs.
+    Summing { kind: FaultKind, ptes: N },
     /// About to drop the references on the old page.
     Putting { old: Target<N> },
 }

@@ -59,8 +59,6 @@ fn mistakes(text: &str, used: &str) -> Vec<Mistake> {
     let (file, unreadable) = parse(text);
     let mut include = |_: &str, path: &str| Ok(Included { name: path.to_owned(), text: used.to_owned() });
     let (lowered, found) = lower("a.cow", &file, &unreadable, &mut include);
-    let clean = unreadable.is_empty() && found.is_empty();
-    assert!(!clean || lowered.unmodelled.is_empty());
     for mistake in &found {
         let text = if mistake.file == 0 { text } else { &lowered.files[mistake.file - 1].text };
         for label in mistake.error.labels().into_iter().flatten() {

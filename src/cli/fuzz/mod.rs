@@ -16,7 +16,7 @@ use super::terminal::Stop;
 use super::{Exit, Fail, Out, policies};
 use crate::campaign::hunt::{Counts, Hunt, Plan, Shard, Turn};
 use crate::generate::Settings;
-use crate::lower::is_modelled;
+use crate::generate::everything;
 use store::Store;
 
 /// Programs between two looks at the clock.
@@ -133,7 +133,7 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
     let shared = Shared { args, store: &store, stop: &stop, began: Instant::now(), standing };
     let (nth, of) = args.shard;
     let hunts = (0..args.jobs).map(|job| {
-        let settings = Settings { statements: args.statements, ..Settings::new(is_modelled).scaled() };
+        let settings = Settings { statements: args.statements, ..Settings::new(everything).scaled() };
         let shard = Shard { nth: nth * args.jobs + job, of: of * args.jobs };
         let plan = Plan { seed: args.seed, shard, policy_name: named.name.to_owned(), policy: named.policy, settings };
         let mut hunt = Hunt::new(plan);

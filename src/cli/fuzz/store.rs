@@ -10,9 +10,10 @@ use crate::campaign::tell;
 use crate::cli::{Exit, Fail, Out, input, report};
 use crate::diag::Source;
 use crate::generate::Settings;
+use crate::generate::everything;
 use crate::generate::scale::{grown, shrunk};
 use crate::ir::Program;
-use crate::lower::{is_modelled, lower};
+use crate::lower::lower;
 use crate::policy;
 use crate::printer;
 use crate::render::Look;
@@ -149,7 +150,7 @@ pub fn merge(into: &Path, from: &[PathBuf], out: &mut Out<'_>, exit: &mut Exit) 
     let Some(policy) = latest else { return Ok(()) };
     let shard = Shard { nth: 0, of: 1 };
     let plan =
-        Plan { seed: 0, shard, policy_name: policy::LATEST_NAME.to_owned(), policy, settings: Settings::new(is_modelled) };
+        Plan { seed: 0, shard, policy_name: policy::LATEST_NAME.to_owned(), policy, settings: Settings::new(everything) };
     let mut all = Hunt::new(plan);
     for program in programs_of(&store.corpus) {
         all.seed(program);

@@ -32,19 +32,19 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads the text of one scenario. What the engine cannot run yet is no reason to refuse it.
+    /// Reads the text of one scenario.
     ///
     /// # Errors
     /// Why it is not the text of one scenario.
     pub fn read(text: &str) -> Result<Self, String> {
         let (file, syntax) = parse(text);
         let (lowered, mistakes) = lower("job", &file, &syntax, &mut |_, path| Err(format!("`{path}` was not sent along")));
-        let mistakes = mistakes.iter().filter(|_| lowered.unmodelled.is_empty()).map(|mistake| mistake.error.to_string());
+        let mistakes = mistakes.iter().map(|mistake| mistake.error.to_string());
         if let Some(mistake) = syntax.iter().map(ToString::to_string).chain(mistakes).next() {
             return Err(mistake);
         }
-        let scenarios: Vec<_> = lowered.scenarios.into_iter().chain(lowered.unmodelled).collect();
-        let [scenario] = <[_; 1]>::try_from(scenarios).map_err(|all| format!("{} scenarios instead of one", all.len()))?;
+        let [scenario] =
+            <[_; 1]>::try_from(lowered.scenarios).map_err(|all| format!("{} scenarios instead of one", all.len()))?;
         Ok(Self::new(scenario.program))
     }
 

@@ -165,14 +165,6 @@ pub enum ItemError {
         #[label("not looked at from here on")]
         at: SourceSpan,
     },
-    #[error("{what} is not modelled yet")]
-    #[diagnostic(code(cowl::lower::not_modelled_yet), help("{help}"))]
-    NotModelledYet {
-        what: String,
-        help: String,
-        #[label("cannot be run by this version")]
-        at: SourceSpan,
-    },
     #[error("the file `{path}` cannot be used: {why}")]
     #[diagnostic(code(cowl::lower::unreadable_file), help("name a `.cow` file by its path from the folder of this file"))]
     UnreadableFile {
