@@ -4,6 +4,7 @@ mod canaries;
 mod corpus;
 mod counts;
 mod explore;
+mod gallery;
 mod large;
 mod ledger;
 mod matrix;
