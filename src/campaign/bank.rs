@@ -8,8 +8,8 @@ use super::finding::{Finding, Relation, examine};
 use super::hunt::{Hunt, Plan, Shard};
 use super::reduce;
 use crate::generate::Settings;
-use crate::ir::{MemKind, Op, Program, Verb};
 use crate::generate::everything;
+use crate::ir::{MemKind, Op, Program, Verb};
 use crate::policy::{self, Defect, Policy};
 
 /// Seeds that each row is hunted with.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::explore::{self, Alone, Ending, Limits, Mode, Named};
+use crate::generate::everything;
 use crate::generate::{self, Dice, Settings};
 use crate::ir::{Actor, Expect, Op, Outcome, Program, Scenario, Verb};
-use crate::generate::everything;
 use crate::lower::lower;
 use crate::policy::Policy;
 use crate::printer;

@@ -9,8 +9,8 @@ use super::report::{self, Told};
 use super::terminal::{Searching, Stop};
 use super::{Exit, Fail, Out, input};
 use crate::analysis::{self, FileReport, Options, Plan};
-use crate::generate::scale::exactly_shrunk;
 use crate::explore::{self, Bound, Draw, Hands, Limits, Manner, Mode, Model, Progress, Searched, Shard, schedule};
+use crate::generate::scale::exactly_shrunk;
 use crate::policy::Policy;
 use crate::render::lanes;
 use crate::render::search::{self, Explored};
@@ -57,7 +57,8 @@ pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
                 let late = args.seconds.filter(|max| *max <= start.elapsed().as_secs());
                 if stop.asked() { Some(Bound::Stopped) } else { late.map(Bound::Seconds) }
             };
-            let named = explore::explore_any(&exactly_shrunk(&plan.scenario.program), policy, mode, &Workers(args.jobs), &mut ask);
+            let named =
+                explore::explore_any(&exactly_shrunk(&plan.scenario.program), policy, mode, &Workers(args.jobs), &mut ask);
             shown.clear();
             let explored = Explored::new(plan, name, *index, &named);
             tally(&explored, matches!(named.report.bounded(), None | Some(Bound::Shard(_))), exit);
