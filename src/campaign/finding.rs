@@ -3,6 +3,7 @@
 use super::exec::{self, Look};
 use crate::check::report::{Reading, Run, Verdict, Violation};
 use crate::check::{Story, Under, judge};
+use crate::generate::everything;
 use crate::generate::{self, Manner};
 use crate::ir::{Actor, Ending, Instr, Op, Outcome, Program, Scenario, Verb};
 use crate::policy::Policy;

@@ -6,6 +6,7 @@ use super::finding::{announced, scenario};
 use super::hunt::Shard;
 use crate::check::report::Verdict;
 use crate::check::{Story, Under, judge};
+use crate::generate::everything;
 use crate::generate::{self, Manner, Seeded, Settings};
 use crate::ir::{Advice, Area, Ending, Instr, Op, Program, Scenario, Verb};
 use crate::kernel::sayable::{is_gup_test, needs_leave, why_not};

@@ -5,6 +5,7 @@
 
 use super::exec::{self, Look};
 use super::finding::{Finding, examine};
+use crate::generate::everything;
 use crate::generate::{self, Manner};
 use crate::ir::{Actor, Area, Backing, Instr, MemKind, Op, Program, Prot, RefArea, Sharing, Speed};
 use crate::policy::{KNOBS, Policy};

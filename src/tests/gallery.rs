@@ -44,7 +44,7 @@ fn scenarios() -> BTreeMap<String, Vec<Scenario>> {
 
 /// The bugs that an origin names.
 fn bugs_of(scenario: &Scenario) -> BTreeSet<String> {
-    let origin = scenario.origin.as_deref().unwrap_or_default();
+    let origin = scenario.origin.as_str();
     let words = origin.split(|letter: char| !letter.is_ascii_alphanumeric());
     let is_bug = |word: &&str| word.starts_with('B') && word[1..].starts_with(|letter: char| letter.is_ascii_digit());
     words.filter(is_bug).map(str::to_owned).collect()
