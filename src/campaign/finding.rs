@@ -96,7 +96,7 @@ pub fn examine(program: &Program, policy: &Policy) -> Option<Finding> {
         _ => None,
     };
     let clearer = told_apart.and_then(|program| judged(announced(&program, policy), policy));
-    Some(clearer.filter(|clearer| clearer.violation.pc == found.violation.pc).unwrap_or(found))
+    Some(clearer.filter(|clearer| clearer.violation.pc <= found.violation.pc).unwrap_or(found))
 }
 
 fn judged(program: Program, policy: &Policy) -> Option<Finding> {

@@ -1,8 +1,7 @@
 //! What policies are known to break: data, so that a campaign tells a new violation from one that everybody knows.
 
-use super::finding::{Finding, Relation, Signature};
+use super::finding::{Finding, Signature};
 use crate::ir::{Advice, MemKind, Op, Program};
-use crate::types::ValueId;
 
 /// A breach that a policy is known for.
 pub struct Known {
@@ -68,9 +67,7 @@ pub const KNOWN: &[Known] = &[
         shows: |signature, program| {
             let merges = program.code.iter().any(|instr| matches!(instr.op, Op::KsmMerge { .. }));
             let short = |op: Op| matches!(op, Op::Pin { write: false, longterm: false, .. });
-            let takes = signature.rule == Some(("read_only::decide_gup_ro_lt_nonanon", "take"));
-            let zeros = takes || program.code.iter().any(|instr| instr.op.stores() == Some(ValueId(0)));
-            signature.invariant == Some("I4") && merges && zeros && program.code.iter().any(|instr| short(instr.op))
+            signature.invariant == Some("I4") && merges && program.code.iter().any(|instr| short(instr.op))
         },
         says: "I4: a short read-only pin takes the zero page that merging left; only long-term pins ask for a page of one's own",
     },
@@ -79,10 +76,12 @@ pub const KNOWN: &[Known] = &[
         shows: |signature, program| {
             let frees = program.code.iter().any(|instr| matches!(instr.op, Op::Madvise { advice: Advice::Free, .. }));
             let unshares = program.code.iter().any(|instr| {
-                matches!(instr.op, Op::Pin { write: false, .. } | Op::ProcessVmReadv { .. } | Op::DirectWrite { .. })
+                let pins =
+                    matches!(instr.op, Op::Pin { write: false, .. } | Op::ProcessVmReadv { .. } | Op::DirectWrite { .. });
+                pins || matches!(instr.op, Op::KsmUnmerge { .. } | Op::Madvise { advice: Advice::Unmergeable, .. })
             });
-            let forks = program.code.iter().filter(|instr| matches!(instr.op, Op::Fork { .. })).count();
-            signature.what == "lost" && signature.by == Relation::Nobody && frees && unshares && 1 < forks
+            let forks = program.code.iter().any(|instr| matches!(instr.op, Op::Fork { .. }));
+            signature.what == "lost" && signature.invariant.is_none() && frees && unshares && forks
         },
         says: "MADV_FREE of an unshared, clean page that fork shares loses the other process's data \
                (mm/madvise.c madvise_free_pte_range; measured on 6.18); corpus/regress has the scenario",

@@ -5,8 +5,8 @@ use bitflags::bitflags;
 use super::scale::{SMALL_PMD, SMALL_PMD_ORDER};
 use super::{Dice, Limits};
 use crate::ir::{
-    Actor, Area, Backing, Ending, FileDecl, FileKind, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl, Sharing,
-    UffdMode, Verb, Who,
+    Actor, Advice, Area, Backing, Ending, FileDecl, FileKind, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl,
+    Sharing, UffdMode, Verb, Who,
 };
 use crate::types::{Event, FileId, MemId, PMD_ORDER, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
 
@@ -41,6 +41,8 @@ pub struct Page {
     /// Anonymous, private, and stored to by this process since it was mapped or given up: userfaultfd finds a pte to protect.
     pub stored: bool,
     pub shared: bool,
+    /// A child gets an empty page instead.
+    pub wiped: bool,
     /// What it is registered for with userfaultfd.
     pub registered: Option<UffdMode>,
     /// Write-protected by userfaultfd, as far as can be known: the next store raises an event.
@@ -240,6 +242,9 @@ impl Sketch {
             Op::Name { area, to } => self.procs[area.proc.idx()].mems.push(to),
             Op::Mprotect { area, prot } => self.each(area, |page| page.prot = prot),
             Op::Write { area, .. } => self.each(area, |page| page.stored = !page.shared),
+            Op::Madvise { area, advice: advice @ (Advice::Wipeonfork | Advice::Keeponfork) } => {
+                self.each(area, |page| page.wiped = advice == Advice::Wipeonfork);
+            }
             Op::Madvise { area, .. } | Op::Pageout { area } | Op::Migrate { area } | Op::Collapse { area } => {
                 self.each(area, |page| (page.stored, page.protected) = (false, false));
             }
@@ -284,7 +289,7 @@ impl Sketch {
     fn fork(&mut self, parent: ProcId, child: ProcId) {
         self.program.procs.push(PROCS[child.idx()].to_owned());
         let of = &self.procs[parent.idx()];
-        let handed_on = |page: &Page| Page { registered: None, protected: false, ..*page };
+        let handed_on = |page: &Page| Page { registered: None, protected: false, stored: page.stored && !page.wiped, ..*page };
         let pages = of.pages.iter().map(handed_on).collect();
         self.procs.push(Proc { parent: Some(parent), pages, mems: of.mems.clone(), ..Proc::default() });
     }

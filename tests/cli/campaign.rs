@@ -125,3 +125,30 @@ fn two_policies_part_in_the_smallest_program_or_in_a_file() {
     cowl("diff linux-5.11 linux-5.12 --programs 300").ends(0).says("none up to").says("programs");
     cowl_on("diff linux-5.7 linux-5.9", &file("diff", LEAK), "").ends(0).says("linux-5.7: reuse").says("linux-5.9: copy");
 }
+
+#[test]
+fn a_campaign_that_is_interrupted_saves_everything_and_says_so() {
+    let dir = folder("fuzz-interrupted");
+    let child = command()
+        .args(["fuzz", "--policy", "linux-5.7", "--seed", "4", "--dir"])
+        .arg(&dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the built command starts");
+    let began = Instant::now();
+    while scenarios(&dir.join("findings")).is_empty() && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.is_ok_and(|sent| sent.success()), "no signal was sent");
+    let said = child.wait_with_output().expect("an interrupted campaign ends");
+    let (code, text) = (said.status.code(), String::from_utf8_lossy(&said.stdout).into_owned());
+    // What was found goes before that it was stopped: 1 before 3.
+    assert!(code == Some(1) && text.contains("new: ") && text.contains("programs kept"), "{code:?}\n{text}");
+    let state = fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let state = state.filter_map(|path| fs::read_to_string(path).ok()).find(|text| text.contains("\"programs\""));
+    let saved = state.map(|text| number(&text, "programs")).expect("progress is saved");
+    assert!(text.contains(&format!("\n{saved} programs, ")), "{saved} are saved\n{text}");
+    cowl_on("check", &dir.join("findings"), "").ends(0);
+}
