@@ -131,10 +131,19 @@ pub fn bank() -> Vec<Entry> {
     let invented = invented.filter(|defect| !defect.to_string().starts_with('B') && !RACING.contains(defect));
     let planted = |defect: Defect| Entry {
         name: policy::describe_defect(defect).trim().trim_end_matches('.'),
-        base: policy::LATEST_NAME,
+        base: planted_in(defect),
         shows: Shows::Planted(defect),
     };
     OLD.iter().copied().chain(invented.map(planted)).collect()
+}
+
+/// The policy that a check is left out of: the newest release, or the last in which what it guards can be reached.
+fn planted_in(defect: Defect) -> &'static str {
+    match defect {
+        // From 7.3 on, a write through /proc/PID/mem to read-only memory fails before the check (D7).
+        Defect::ForceIgnoresExclusive | Defect::ForceIgnoresTrackers => "linux-6.12",
+        _ => policy::LATEST_NAME,
+    }
 }
 
 impl Marks {
@@ -245,11 +254,8 @@ const RACING: &[Defect] = &[
 pub const OPEN: &[(Defect, &str)] = &[
     (Defect::HugetlbOwnerCannotSteal, "no pool that is drawn is empty: `system hugetlb` is not"),
     (Defect::SpecialTestedByRefcount, "no memory of a device is drawn"),
-    (Defect::ForceIgnoresExclusive, "not found within a minute of one core"),
-    (Defect::ForceIgnoresTrackers, "not found within a minute of one core"),
-    (Defect::UnmapDropsPinnedPage, "a check of our own gave up first, which is caught since; not hunted again"),
-    (Defect::SplitForgetsReferences, "a check of our own gave up first, which is caught since; not hunted again"),
-    (Defect::SplitForgetsMapcount, "a check of our own gave up first, which is caught since; not hunted again"),
+    (Defect::ForceIgnoresExclusive, "not hunted with this base yet"),
+    (Defect::ForceIgnoresTrackers, "not hunted with this base yet"),
 ];
 
 #[cfg(test)]
