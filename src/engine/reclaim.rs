@@ -110,7 +110,7 @@ fn must_split<B: Size, S: Sink>(cx: &Cx<'_, B, S>, page: Pfn<B::Number>) -> bool
     let (folio, by_process) = (cx.st.folio(page), matches!(cx.op(), Op::Madvise { .. }));
     let by_pmd = folio.is_large() && 0 < cx.st.large(page).entire_mapcount.get();
     let lazy = folio.flags.contains(FolioFlags::LAZYFREE);
-    let by_ptes = !by_pmd && !(lazy && lazyfree::in_batches(cx));
+    let by_ptes = !(by_pmd || lazy && lazyfree::in_batches(cx));
     let part = by_process && !huge::is_whole_here(cx);
     folio.is_large() && 0 < cx.st.folio_mapcount(page) && (by_ptes || (by_pmd && lazy) || part)
 }

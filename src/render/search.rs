@@ -197,7 +197,7 @@ fn joined(what: &str, parts: Vec<(String, Explored)>) -> Result<Explored, String
         match shard(&part.bound) {
             Some((nth, other)) if other == of && nth < of => there[nth as usize] += 1,
             Some((nth, other)) => return Err(format!("{place}: {what}: shard {nth}/{other} beside those of {of}")),
-            None => stopped = stopped.or_else(|| part.bound.clone()).or_else(|| Some(place)),
+            None => stopped = stopped.or_else(|| part.bound.clone()).or(Some(place)),
         }
         match &mut whole {
             None => whole = Some(part),
