@@ -26,12 +26,14 @@ pub fn decide_flush(knob: UffdWpTlb, registered: bool, pending: bool) -> bool {
 /// Source: mm/mprotect.c `change_protection` and mm/userfaultfd.c `uffd_wp_range` (`tlb_gather_mmu`, `tlb_finish_mmu`); fs/proc/task_mmu.c
 /// `clear_refs_write` (`inc_tlb_flush_pending`). mremap flushes each table's entries under its lock, but for B15.
 pub(super) fn flushed_at_end<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> Option<ProcId> {
-    match cx.op() {
-        Op::UffdWp { area } | Op::Mprotect { area, .. } => Some(area.proc),
-        Op::ClearRefs => Some(cx.actor()),
-        Op::Mremap { from, .. } if moves_before_flush(cx) => Some(from.proc),
-        _ => None,
+    let op = cx.op();
+    if let Op::UffdWp { area } | Op::Mprotect { area, .. } = op {
+        return Some(area.proc);
     }
+    if op == Op::ClearRefs {
+        return Some(cx.actor());
+    }
+    if let (Op::Mremap { from, .. }, true) = (op, moves_before_flush(cx)) { Some(from.proc) } else { None }
 }
 
 /// mremap gives the page-table lock back before it flushes what it moved.
@@ -94,11 +96,9 @@ fn stays<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn, pfn: Pfn<B
 
 /// An mremap under way has taken the entry to another place, and has not flushed it.
 fn is_moved_away<B: Size, S: Sink>(cx: &Cx<'_, B, S>, proc: ProcId, vpn: Vpn) -> bool {
-    moves_before_flush(cx)
-        && cx.st.tasks().iter().filter(|task| task.at != At::Idle).any(|task| match cx.program.code[task.pc.idx()].op {
-            Op::Mremap { from, .. } => from.proc == proc && from.pages().any(|page| page == vpn),
-            _ => false,
-        })
+    let moves = |op: Op| matches!(op, Op::Mremap { from, .. } if from.proc == proc && from.pages().any(|page| page == vpn));
+    let mut under_way = cx.st.tasks().iter().filter(|task| task.at != At::Idle);
+    moves_before_flush(cx) && under_way.any(|task| moves(cx.program.code[task.pc.idx()].op))
 }
 
 /// Drops the translations that `keeps` does not keep.
