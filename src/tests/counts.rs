@@ -9,7 +9,7 @@ use crate::types::{Large, Small};
 const COUNTS: &[(&str, &str, &str, u64, u64)] = &[
     ("gallery/continue-looks-like-a-broken-cow.cow", "continue-looks-like-a-broken-cow", "linux-5.19", 109, 54),
     ("gallery/dirty-cow.cow", "dirty-cow", "gunthorpe-2021", 114, 60),
-    ("gallery/fork-detaches-a-direct-read.cow", "fork-detaches-a-direct-read", "linux-7.3", 510, 319),
+    ("gallery/fork-detaches-a-dma-target.cow", "fork-detaches-a-direct-read", "linux-7.3", 510, 319),
     ("gallery/fork-while-a-pinned-page-migrates.cow", "fork-while-a-pinned-page-migrates", "linux-5.8", 115, 52),
     ("gallery/fork-while-a-pinned-page-migrates.cow", "fork-while-a-pinned-page-migrates", "linux-6.1-stable", 58, 27),
     ("gallery/gup-fast-against-fork-of-hugetlb.cow", "gup-fast-against-fork-of-hugetlb", "gunthorpe-2021", 162, 92),
