@@ -19,7 +19,7 @@ fn json(text: &str) -> Value {
 #[test]
 fn json_of_the_corpus_is_as_the_schema_says_with_and_without_steps() {
     let all = "corpus/basics corpus/canary corpus/claims corpus/gallery corpus/matrix corpus/regress";
-    for arguments in [format!("run {all} --format json"), "run corpus/gallery corpus/basics --format json --trace".to_owned()] {
+    for arguments in [format!("run {all} --format json"), "run corpus/claims --format json --trace".to_owned()] {
         let document = json(&cowl(&arguments).out);
         against_schema(&document).unwrap_or_else(|error| panic!("{arguments}: {error}"));
         let scenarios =
