@@ -13,6 +13,7 @@ use crate::check::report::Step;
 use crate::generate::scale::grown;
 use crate::policy::Named;
 use crate::printer;
+use crate::render::words;
 use crate::trace::Decision;
 
 /// Which policies, and in what.
@@ -99,7 +100,7 @@ fn parts<'s>(one: &'s Step, other: &'s Step) -> Option<(Option<&'s Decision>, Op
 
 fn said(decision: Option<&Decision>) -> String {
     match decision {
-        Some(of) => format!("{}: {} ({} = {})", of.verdict, of.reason, of.knob, of.value),
+        Some(of) => words::decision(of),
         None => "decides nothing there".to_owned(),
     }
 }

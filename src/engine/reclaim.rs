@@ -163,14 +163,28 @@ pub(super) fn may_unmap<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, v
     let flags = cx.st.folio(page).flags;
     if flags.contains(FolioFlags::LAZYFREE) && !cx.st.is_swapcached(page) {
         let dirty = flags.contains(FolioFlags::DIRTY) && !cx.policy.defects.has(Defect::LazyfreeIgnoresDirty);
-        let discard = decide_discard(dirty, cx.st.folio(page).ref_count(), cx.st.folio_mapcount(page));
         if dirty {
             cx.st.folio_mut(page).flags.remove(FolioFlags::LAZYFREE);
         }
-        return discard;
+        return is_discarded(cx, proc, vpn, page, dirty);
     }
     let exclusive = cx.me().seen.flags.contains(PteFlags::EXCLUSIVE);
     !leaves_pinned(cx, proc, vpn, page, Stage::Unmapping { exclusive })
+}
+
+/// Asks whether a lazily freed page goes with its contents, and records the answer.
+fn is_discarded<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn, page: Pfn<B::Number>, dirty: bool) -> bool {
+    let (refcount, mapcount) = (cx.st.folio(page).ref_count(), cx.st.folio_mapcount(page));
+    let discard = decide_discard(dirty, refcount, mapcount);
+    let (verdict, reason) = match (discard, dirty) {
+        (true, _) => ("discard", "it was freed lazily, and nobody is known to have stored to it since"),
+        (false, true) => ("keep", "it was stored to since it was freed lazily"),
+        (false, false) => ("keep", "others have references"),
+    };
+    let operands = [("dirty", dirty.into()), ("refcount", refcount), ("mapcount", mapcount)];
+    let ruling = Ruling { rule: "reclaim::decide_discard", knob: "", value: "", verdict, reason, operands: &operands };
+    cx.decided(proc, vpn, Target::Page(page), ruling);
+    discard
 }
 
 /// What stands in the page table for a page that reclaim takes out of it, and what comes next.

@@ -193,18 +193,14 @@ impl<'a> ResultDto<'a> {
 impl<'a> ViolationDto<'a> {
     fn new(file: &FileReport, judged: &Judged, violation: &'a Violation) -> Self {
         let place = file.place(judged.span(violation.pc));
-        let knob = |decision: &Decision| format!("{} = {}", decision.knob, decision.value);
+        let knob = |(_, of): &(Pc, Decision)| (!of.knob.is_empty()).then(|| format!("{} = {}", of.knob, of.value));
         let said = |(pc, decision): &(Pc, Decision)| {
             format!("line {}: {}: {}", line(file, judged, *pc), decision.rule, words::decision_without_knob(decision))
         };
         Self {
             invariant: violation.invariant,
             decision: violation.decision.as_ref().map(said),
-            knob: violation
-                .decision
-                .as_ref()
-                .filter(|(_, decision)| !decision.knob.is_empty())
-                .map(|(_, decision)| knob(decision)),
+            knob: violation.decision.as_ref().and_then(knob),
             line: place.line,
             column: place.column,
             message: &violation.message,
