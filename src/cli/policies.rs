@@ -2,11 +2,10 @@
 
 use super::args::PoliciesCommand;
 use super::{Fail, Out};
-use crate::policy::{self, DEFECT, Defect, Difference, KNOBS, Kind, Knob, LACKS, Named};
+use crate::policy::{self, DEFECT, Difference, KNOBS, Kind, Knob, LACKS, Named};
 use crate::render::{Look, Tone};
 
 /// Said of what no part of the engine asks for: setting it changes nothing.
-const NOT_BUILT: &str = "not built yet";
 /// Before what only the first policy has.
 const MINUS: &str = "    - ";
 /// Before what only the second has.
@@ -80,10 +79,7 @@ fn show(named: &Named, look: &Look) -> String {
     out.push_str(&if named.says.is_empty() { "\n".to_owned() } else { format!("  {}\n", named.says) });
     for knob in KNOBS {
         let value = knob.value(&named.policy);
-        let not_built = if knob.home().is_none() { NOT_BUILT } else { "" };
-        let said = [value.provenance().as_str(), not_built].map(str::to_owned);
-        let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
-        out.push_str(&row(knob, &format!("{} = {}", knob.name, value.name), &said, look));
+        out.push_str(&row(knob, &format!("{} = {}", knob.name, value.name), &value.provenance(), look));
     }
     out.push_str(&format!("  {:>3} {LACKS} = {}\n", "D8", named.policy.lacks));
     for feature in named.policy.lacks.iter() {
@@ -91,7 +87,7 @@ fn show(named: &Named, look: &Look) -> String {
     }
     out.push_str(&format!("      {DEFECT} = {}\n", named.policy.defects));
     for defect in named.policy.defects.iter() {
-        out.push_str(&item("        ", defect.into(), &about(defect), look));
+        out.push_str(&item("        ", defect.into(), policy::describe_defect(defect), look));
     }
     out
 }
@@ -117,7 +113,7 @@ fn diff(from: &Named, to: &Named, look: &Look) -> String {
             }
             Difference::Defect { defect, gained } => {
                 let sign = if *gained { PLUS } else { MINUS };
-                out.push_str(&item(sign, defect.into(), &about(*defect), look));
+                out.push_str(&item(sign, defect.into(), policy::describe_defect(*defect), look));
             }
         }
     }
@@ -132,17 +128,11 @@ fn heading(difference: &Difference, look: &Look) -> String {
     let name = look.paint(Tone::Name, difference.name());
     let Difference::Knob { knob, .. } = difference else { return format!("\n      {name}\n") };
     let mut out = format!("\n  {:>3} {name}: {}\n", knob.number(), knob.question());
-    let not_built = if knob.home().is_none() { NOT_BUILT } else { "" };
-    for note in [difference.commits().as_str(), not_built].iter().filter(|note| !note.is_empty()) {
-        out.push_str(&format!("      {}\n", look.paint(Tone::Dim, note)));
+    let commits = difference.commits();
+    if !commits.is_empty() {
+        out.push_str(&format!("      {}\n", look.paint(Tone::Dim, &commits)));
     }
     out
-}
-
-/// A line about a defect.
-fn about(defect: Defect) -> String {
-    let says = policy::describe_defect(defect);
-    if policy::is_not_built(defect) { format!("{says} ({NOT_BUILT})") } else { says.to_owned() }
 }
 
 /// A value, verb or defect, and what it is.
@@ -153,7 +143,7 @@ fn item(sign: &str, name: &str, says: &str, look: &Look) -> String {
 fn knobs(look: &Look) -> String {
     let mut out = String::new();
     for knob in KNOBS {
-        let home = knob.home().map_or(NOT_BUILT.to_owned(), |home| format!("home: {home}"));
+        let home = format!("home: {}", knob.home());
         out.push_str(&format!(
             "{:>3} {}  {}\n",
             knob.number(),

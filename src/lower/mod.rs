@@ -87,7 +87,7 @@ pub fn lower(name: &str, file: &File, mistakes: &[SyntaxError], include: &mut In
         files.push(Read { file, mistakes });
     }
     let mut book = Book::new(&files, &mut errors);
-    users::users(&mut book, &files, &mut errors, &mut warnings);
+    users::users(&mut book, &files, &mut errors);
     check::prepares(&book, &mut errors);
     let mut lines_left = limits::LINES_MAX;
     let mut scenarios = Vec::new();

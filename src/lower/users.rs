@@ -27,7 +27,7 @@ enum Built {
 }
 
 /// The policies of all files, those of used files first.
-pub(super) fn users<'a>(book: &mut Book<'a>, files: &[Read<'a>], errors: &mut Errors, warnings: &mut Errors) {
+pub(super) fn users<'a>(book: &mut Book<'a>, files: &[Read<'a>], errors: &mut Errors) {
     let mut items: Vec<Item<'a>> = Vec::new();
     for idx in (1..files.len()).chain([0]) {
         for item in files[idx].file.items() {
@@ -60,14 +60,14 @@ pub(super) fn users<'a>(book: &mut Book<'a>, files: &[Read<'a>], errors: &mut Er
         }
     }
     for idx in 0..items.len() {
-        build(book, &mut items, idx, errors, warnings);
+        build(book, &mut items, idx, errors);
         let Built::Done(policy) = items[idx].built else { continue };
         book.users.push(User { name: items[idx].name.node, policy });
     }
 }
 
 /// Builds a policy, before it those it is written as a difference from.
-fn build(book: &Book, items: &mut [Item], idx: usize, errors: &mut Errors, warnings: &mut Errors) {
+fn build(book: &Book, items: &mut [Item], idx: usize, errors: &mut Errors) {
     let mut chain = Vec::new();
     let mut next = Some(idx);
     while let Some(idx) = next.filter(|idx| matches!(items[*idx].built, Built::Not)) {
@@ -78,7 +78,7 @@ fn build(book: &Book, items: &mut [Item], idx: usize, errors: &mut Errors, warni
     }
     for idx in chain.into_iter().rev() {
         let base = base(book, items, idx, errors);
-        items[idx].built = Built::Done(settings(&items[idx], base, errors, warnings));
+        items[idx].built = Built::Done(settings(&items[idx], base, errors));
     }
 }
 
@@ -101,7 +101,7 @@ fn base(book: &Book, items: &[Item], idx: usize, errors: &mut Errors) -> Option<
     }
 }
 
-fn settings(item: &Item, base: Option<Policy>, errors: &mut Errors, warnings: &mut Errors) -> Option<Policy> {
+fn settings(item: &Item, base: Option<Policy>, errors: &mut Errors) -> Option<Policy> {
     let words = item.settings.iter().map(|(key, values)| (key.node, values.iter().map(|value| value.node).collect()));
     let place = |setting: usize, value: Option<usize>| {
         let (key, values) = &item.settings[setting];
@@ -109,14 +109,7 @@ fn settings(item: &Item, base: Option<Policy>, errors: &mut Errors, warnings: &m
     };
     let stand_in = policy::find(policy::LATEST_NAME)?.policy;
     match policy::build(&base.unwrap_or(stand_in), words) {
-        Ok(built) => {
-            for (setting, knob) in built.not_built {
-                let at = place(setting, None);
-                let knob = knob.name.to_owned();
-                warnings.report::<()>(at, ItemError::KnobNotBuilt { knob, at: at.label() });
-            }
-            base.map(|_| built.policy).filter(|_| !item.broken)
-        }
+        Ok(built) => base.map(|_| built).filter(|_| !item.broken),
         Err(mistakes) => {
             let coherence = |mistake: &policy::Mistake| matches!(mistake.what, policy::What::Incoherent { .. });
             for mistake in mistakes.into_iter().filter(|mistake| base.is_some() || !coherence(mistake)) {

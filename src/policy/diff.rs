@@ -91,11 +91,6 @@ pub fn describe_defect(defect: Defect) -> &'static str {
     doc.split_once(" Home: ").map_or(doc, |(says, _)| says)
 }
 
-/// Whether nothing asks for a defect yet, so that it changes nothing.
-pub fn is_not_built(defect: Defect) -> bool {
-    defect.get_documentation().is_some_and(|doc| doc.ends_with("Home: not built yet."))
-}
-
 /// What a verb that a release may lack is.
 pub fn describe_feature(feature: Feature) -> &'static str {
     feature.get_documentation().unwrap_or_default()

@@ -24,12 +24,12 @@ pub use choice::{Answer, Choice, Value};
 pub use coherent::Incoherent;
 pub use defects::{Defect, Defects};
 pub use details::*;
-pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, is_not_built, source};
+pub use diff::{DEFECT, Difference, LACKS, describe_defect, describe_feature, diff, source};
 pub use knobs::*;
 pub use named::{Kind, LATEST_NAME, Named, PointFix, RangeError, builtin, find, of_kernel, of_point, range};
 pub use near::nearest;
 pub use table::{KNOBS, Knob};
-pub use user::{Built, Mistake, What, build, is_taken, keys};
+pub use user::{Mistake, What, build, is_taken, keys};
 
 /// One answer to every question.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -61,9 +61,9 @@ impl Knob {
         self.doc().1
     }
 
-    /// The one function that matches it, `engine::wp::decide_small`; `None` where it is not built yet.
-    pub fn home(&self) -> Option<&'static str> {
-        self.doc().2.strip_prefix('`')?.strip_suffix('`')
+    /// The one function that matches it: `engine::wp::decide_small`.
+    pub fn home(&self) -> &'static str {
+        self.doc().2.trim_matches('`')
     }
 
     /// The name of its enum: `ReuseSmall`.

@@ -5,14 +5,6 @@ use strum::VariantNames;
 use super::diff::{DEFECT, LACKS};
 use super::{Defect, Defects, Feature, Incoherent, KNOBS, Knob, LATEST_NAME, Lacks, Policy, find, nearest};
 
-/// What settings came to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Built {
-    pub policy: Policy,
-    /// Settings, by their place, of a knob that nothing asks yet: they change nothing.
-    pub not_built: Vec<(usize, &'static Knob)>,
-}
-
 /// A mistake in the settings of a policy, and where it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mistake {
@@ -91,8 +83,8 @@ pub fn is_taken(name: &str) -> bool {
 ///
 /// # Errors
 /// Every mistake, in the order of the settings. Incoherence is looked for only where there is no other.
-pub fn build<'a>(base: &Policy, settings: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>) -> Result<Built, Vec<Mistake>> {
-    let mut built = Built { policy: *base, not_built: Vec::new() };
+pub fn build<'a>(base: &Policy, settings: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>) -> Result<Policy, Vec<Mistake>> {
+    let mut policy = *base;
     let mut mistakes = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
     for (setting, (key, values)) in settings.into_iter().enumerate() {
@@ -101,37 +93,36 @@ pub fn build<'a>(base: &Policy, settings: impl IntoIterator<Item = (&'a str, Vec
                 let what = What::Twice { key: key.to_owned(), first };
                 mistakes.push(Mistake { setting, value: None, what });
             }
-            None => match set(&mut built.policy, key, &values) {
-                Ok(Some(knob)) if knob.home().is_none() => built.not_built.push((setting, knob)),
-                Ok(_) => {}
-                Err(found) => mistakes.extend(found.into_iter().map(|(value, what)| Mistake { setting, value, what })),
-            },
+            None => {
+                let found = set(&mut policy, key, &values).err().unwrap_or_default();
+                mistakes.extend(found.into_iter().map(|(value, what)| Mistake { setting, value, what }));
+            }
         }
         seen.push(key);
     }
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    match built.policy.coherent() {
-        Ok(()) => Ok(built),
-        Err(incoherent) => Err(vec![blame(&built.policy, incoherent, &seen)]),
+    match policy.coherent() {
+        Ok(()) => Ok(policy),
+        Err(incoherent) => Err(vec![blame(&policy, incoherent, &seen)]),
     }
 }
 
 type Found = Vec<(Option<usize>, What)>;
 
-/// Gives a policy what stands behind one key; says which knob that was, if it was one.
-fn set(policy: &mut Policy, key: &str, values: &[&str]) -> Result<Option<&'static Knob>, Found> {
+/// Gives a policy what stands behind one key.
+fn set(policy: &mut Policy, key: &str, values: &[&str]) -> Result<(), Found> {
     match key {
         DEFECT => {
             let items = list(values, |word| word.parse().map_err(|_| What::UnknownDefect { word: word.to_owned() }))?;
             policy.defects = Defects::of(&items);
-            Ok(None)
+            Ok(())
         }
         LACKS => {
             let items = list(values, |word| word.parse().map_err(|_| What::UnknownVerb { word: word.to_owned() }))?;
             policy.lacks = Lacks::of(&items);
-            Ok(None)
+            Ok(())
         }
         _ => {
             let knob = Knob::find(key).ok_or_else(|| vec![(None, What::UnknownKnob { key: key.to_owned() })])?;
@@ -144,7 +135,7 @@ fn set(policy: &mut Policy, key: &str, values: &[&str]) -> Result<Option<&'stati
                 return Err(vec![(Some(0), What::UnknownValue { knob: knob.name, value, values: names })]);
             };
             knob.set(policy, index);
-            Ok(Some(knob))
+            Ok(())
         }
     }
 }

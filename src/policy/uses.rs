@@ -124,7 +124,7 @@ fn every_policy_can_be_written_as_a_difference_from_every_other() {
             let text = as_settings(&from.policy, &to.policy);
             let built =
                 build(&from.policy, settings(&text)).unwrap_or_else(|found| panic!("{} {}: {found:?}", from.name, to.name));
-            assert_eq!(built.policy, to.policy, "{} as {} with {text}", to.name, from.name);
+            assert_eq!(built, to.policy, "{} as {} with {text}", to.name, from.name);
         }
     }
 }
@@ -133,11 +133,9 @@ fn every_policy_can_be_written_as_a_difference_from_every_other() {
 fn a_user_s_policy_answers_as_its_base_but_for_its_settings() {
     let built = build(&named("linux-5.9"), settings("uffd_wp_tlb = on")).unwrap();
     let expected = Policy { uffd_wp_tlb: UffdWpTlb::On, ..named("linux-5.9") };
-    assert_eq!(built.policy, expected);
-    assert_eq!(built.not_built, [], "K31 is built");
+    assert_eq!(built, expected);
     let built = build(&named("latest"), settings("reuse_small = derived_bit\ndefect = B15, reuse_shared")).unwrap();
-    assert_eq!(built.policy.defects, Defects::of(&[Defect::B15, Defect::ReuseShared]));
-    assert_eq!(built.not_built, [], "K1 is built");
+    assert_eq!(built.defects, Defects::of(&[Defect::B15, Defect::ReuseShared]));
 }
 
 #[test]

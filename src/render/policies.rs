@@ -27,21 +27,17 @@ pub fn knobs_page() -> String {
         out.push_str(&format!("| `{feature}` | {} | {lacking} |\n", cell(policy::describe_feature(*feature))));
     }
     out.push_str("\n## Defects\n\n`defect = B15, B21` gives a policy these and no others; `defect = none` gives it none.\n\n");
-    out.push_str("| defect | what it is | policies | built |\n|---|---|---|---|\n");
+    out.push_str("| defect | what it is | policies |\n|---|---|---|\n");
     for defect in Defect::VARIANTS {
         let having = having(|policy| policy.defects.has(*defect));
-        let built = if policy::is_not_built(*defect) { "not yet" } else { "yes" };
-        out.push_str(&format!("| `{defect}` | {} | {having} | {built} |\n", cell(policy::describe_defect(*defect))));
+        out.push_str(&format!("| `{defect}` | {} | {having} |\n", cell(policy::describe_defect(*defect))));
     }
     out
 }
 
 fn section(knob: &Knob) -> String {
-    let mut out = format!("### {} `{}`\n\n{} ", knob.number(), knob.name, knob.question());
-    out.push_str(&match knob.home() {
-        Some(home) => format!("Decided by `{home}`.\n\n"),
-        None => "Not built yet.\n\n".to_owned(),
-    });
+    let (number, name, question, home) = (knob.number(), knob.name, knob.question(), knob.home());
+    let mut out = format!("### {number} `{name}`\n\n{question} Decided by `{home}`.\n\n");
     out.push_str("| value | what it does | from | policies |\n|---|---|---|---|\n");
     for (index, value) in knob.values().iter().enumerate() {
         let having = having(|policy| knob.get(policy) == index);

@@ -231,7 +231,7 @@ fn watch(shared: &Shared<'_>, done: impl Fn() -> bool) {
             "{programs} programs, {:.0}/s; {} of {} rules hit, {} features; {} new violations, {} known",
             programs as f64 / shared.began.elapsed().as_secs_f64().max(0.001),
             most(|one| one.rows as u64),
-            report::rules_all(),
+            crate::policy::KNOBS.len(),
             most(|one| one.features.into()),
             most(|one| one.news as u64),
             most(|one| one.known as u64),

@@ -11,12 +11,7 @@ use crate::policy::KNOBS;
 /// How many rules a campaign reached: knobs of which an answer was asked for.
 pub fn rules(hunt: &Hunt) -> (usize, usize) {
     let knobs: BTreeSet<&str> = hunt.hits.rows().iter().map(|row| row.knob).filter(|knob| !knob.is_empty()).collect();
-    (knobs.len(), rules_all())
-}
-
-/// How many rules the engine has: knobs and details with a home.
-pub fn rules_all() -> usize {
-    KNOBS.iter().filter(|knob| knob.home().is_some()).count()
+    (knobs.len(), KNOBS.len())
 }
 
 /// The report: what was run, what was reached, what was found.

@@ -195,17 +195,6 @@ pub enum ItemError {
         #[label("in this setting")]
         at: SourceSpan,
     },
-    #[error("nothing asks the knob `{knob}` yet")]
-    #[diagnostic(
-        severity(Warning),
-        code(cowl::lower::knob_not_built),
-        help("leave the line: it takes effect once the memory that the knob is about is modelled")
-    )]
-    KnobNotBuilt {
-        knob: String,
-        #[label("changes nothing for now")]
-        at: SourceSpan,
-    },
     #[error("a race of one actor")]
     #[diagnostic(
         severity(Warning),
