@@ -5,7 +5,7 @@
 
 use super::exec::{self, Look, Wrong};
 use super::finding::{Finding, Relation, examine};
-use super::hunt::{Hunt, Plan, Shard};
+use super::hunt::{Claim, Hunt, Plan, Shard};
 use super::{crash, reduce};
 use crate::generate::Settings;
 use crate::generate::everything;
@@ -226,7 +226,8 @@ impl Entry {
 pub fn hunted(entry: &Entry, seed: u64, statements: usize, executions_max: u64, stop: &dyn Fn() -> bool) -> Option<Found> {
     let settings = Settings { statements, ..Settings::new(everything).scaled() };
     let shard = Shard { nth: 0, of: 1 };
-    let plan = Plan { seed, shard, policy_name: entry.base.to_owned(), policy: entry.policy(), settings };
+    let plan =
+        Plan { seed, shard, policy_name: entry.base.to_owned(), policy: entry.policy(), claim: Claim::Promise, settings };
     let mut hunt = Hunt::new(plan);
     for executions in 1..=executions_max {
         if executions % 1024 == 0 && stop() {

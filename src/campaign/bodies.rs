@@ -4,8 +4,9 @@
 
 use arbitrary::Unstructured;
 
+use super::books::{self, any_policy};
 use super::encode::{Case, decode, encode};
-use super::exec::{self, Look, Wrong};
+use super::exec::{self, Look};
 use super::finding::{self, Finding};
 use super::{known, mutate, reduce};
 use crate::analysis::{self, Options};
@@ -14,12 +15,9 @@ use crate::generate::everything;
 use crate::generate::scale::grown;
 use crate::generate::{self, Dice, Manner, Seeded, Settings};
 use crate::ir::Program;
-use crate::policy::{self, KNOBS, Policy};
+use crate::policy;
 use crate::printer;
 use crate::render::{json, junit, ktap};
-
-/// The rules of the books alone: whatever a design answers, its counts add up and zeros stay zeros.
-const ACCOUNTS: [u8; 2] = [9, 10];
 
 /// What some bytes mean.
 pub fn case(data: &[u8]) -> Case {
@@ -31,17 +29,6 @@ pub fn case(data: &[u8]) -> Case {
     })
 }
 
-/// A built-in policy with a few answers changed.
-fn any_policy(dice: &mut dyn Dice) -> Policy {
-    let all = policy::builtin();
-    let mut policy = all[dice.below(all.len() as u32) as usize].policy;
-    for _ in 0..dice.below(6) {
-        let knob = &KNOBS[dice.below(KNOBS.len() as u32) as usize];
-        knob.set(&mut policy, dice.below(knob.count() as u32) as usize);
-    }
-    policy
-}
-
 /// Whatever the program and the answers, the books add up at every step.
 ///
 /// # Panics
@@ -51,11 +38,8 @@ pub fn books(data: &[u8]) {
     if policy.coherent().is_err() || program.code.is_empty() {
         return;
     }
-    let ran = exec::run(&program, &policy, Look::Steps, &mut ());
-    if let Some(Wrong::Broken(_, broken)) = ran.wrong
-        && ACCOUNTS.contains(&broken.rule.number)
-    {
-        broken_rule(broken.rule.number, &text(&program));
+    if let Some(found) = books::unbalanced(&program, &policy) {
+        broken_rule(found.rule.number, &text(&program));
     }
 }
 
@@ -103,7 +87,7 @@ fn broken_rule(number: u8, text: &str) {
             }
         }};
     }
-    sites!(6: i6, 7: i7, 8: i8, 9: i9, 10: i10, 13: i13, 14: i14, 15: i15, 20: i20, 22: i22, 23: i23, 26: i26)
+    sites!(6: i6, 7: i7, 8: i8, 9: i9, 10: i10, 13: i13, 14: i14, 15: i15, 19: i19, 20: i20, 22: i22, 23: i23, 26: i26, 28: i28)
 }
 
 fn broken_promise(found: &Finding) {

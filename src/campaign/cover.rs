@@ -10,11 +10,16 @@ use crate::types::{ProcId, Small, Vpn};
 /// Bits of the map that tells what is new. Two features that share one count as one.
 const BITS: usize = 1 << 16;
 
+/// Rows whose numbers are kept at hand; there are a few hundred.
+const ROWS_AT_HAND: usize = 1 << 10;
+
 /// What was reached so far.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hits {
     map: Vec<u64>,
     rows: Vec<Row>,
+    /// Rows and their numbers, each at a place that follows from where its words lie: the words of a row are hashed once.
+    at_hand: Vec<Option<(Row, u32)>>,
     /// Bits set so far.
     features: u32,
     /// Bits set by the present program.
@@ -25,7 +30,14 @@ pub struct Hits {
 
 impl Default for Hits {
     fn default() -> Self {
-        Self { map: vec![0; BITS / 64], rows: Vec::new(), features: 0, fresh: 0, last_row: 0 }
+        Self {
+            map: vec![0; BITS / 64],
+            rows: Vec::new(),
+            at_hand: vec![None; ROWS_AT_HAND],
+            features: 0,
+            fresh: 0,
+            last_row: 0,
+        }
     }
 }
 
@@ -57,6 +69,24 @@ impl Hits {
         }
     }
 
+    /// The number of a row, the same on every machine. A row that was not met before is noted.
+    fn number(&mut self, row: Row) -> u32 {
+        let words = |row: &Row| [row.rule, row.value, row.verdict, row.reason];
+        let lies = words(&row).iter().fold(0_usize, |sum, word| sum.wrapping_mul(31).wrapping_add(word.as_ptr() as usize));
+        let at = (lies ^ lies >> 10) % ROWS_AT_HAND;
+        if let Some((known, number)) = &self.at_hand[at]
+            && words(known).into_iter().zip(words(&row)).all(|(one, other)| std::ptr::eq(one, other))
+        {
+            return *number;
+        }
+        if !self.rows.contains(&row) {
+            self.rows.push(row);
+        }
+        let number = words(&row).iter().fold(0x811c_9dc5, |hash, word| mixed(hash, word));
+        self.at_hand[at] = Some((row, number));
+        number
+    }
+
     /// Sets the bit of a feature; whether it was new.
     fn hit(&mut self, feature: u32) -> bool {
         let at = (feature ^ feature >> 16) as usize % BITS;
@@ -75,10 +105,8 @@ impl Sink for Hits {
     fn event(&mut self, _: impl FnOnce() -> Event) {}
 
     fn row(&mut self, row: Row) {
-        let hash = [row.rule, row.value, row.verdict, row.reason].iter().fold(0x811c_9dc5, |hash, word| mixed(hash, word));
-        if self.hit(hash) && !self.rows.contains(&row) {
-            self.rows.push(row);
-        }
+        let hash = self.number(row);
+        self.hit(hash);
         self.hit(spread(self.last_row, hash));
         self.last_row = hash;
     }
@@ -134,4 +162,21 @@ fn spread(a: u32, b: u32) -> u32 {
 /// Source: the FNV-1a hash, which is the same on every machine.
 fn mixed(hash: u32, word: &str) -> u32 {
     word.bytes().chain([0]).fold(hash, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_noted_once_however_full_the_map_of_features_is() {
+        let words = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let rows: Vec<Row> = words
+            .iter()
+            .flat_map(|rule| words.map(|reason| Row { rule, knob: "k", value: "v", verdict: "w", reason }))
+            .collect();
+        let mut hits = Hits { map: vec![u64::MAX; BITS / 64], ..Hits::default() };
+        (0..3).for_each(|_| rows.iter().for_each(|row| hits.row(*row)));
+        assert_eq!(hits.rows(), rows);
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::books::{self, Unbalanced};
 use super::cover::Hits;
 use super::crash::{self, Crash};
 use super::exec::{self, Look, Ran, Wrong};
@@ -51,6 +52,16 @@ pub struct Shard {
     pub of: u64,
 }
 
+/// What programs are held against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Claim {
+    /// What a policy promises: no leak, no loss, no event missed, no rule broken
+    #[default]
+    Promise,
+    /// That counts add up, under any coherent policy: each program has one of its own
+    Books,
+}
+
 /// What is hunted, and with what.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -58,7 +69,28 @@ pub struct Plan {
     pub shard: Shard,
     pub policy_name: String,
     pub policy: Policy,
+    pub claim: Claim,
     pub settings: Settings,
+}
+
+impl Claim {
+    /// What the inner loop looks at.
+    fn look(self) -> Look {
+        match self {
+            Claim::Promise => Look::Operations,
+            Claim::Books => Look::Accounts,
+        }
+    }
+}
+
+impl Plan {
+    /// The command that a program's number belongs to.
+    pub fn command(&self) -> String {
+        match self.claim {
+            Claim::Promise => format!("cowl fuzz --policy {} --seed {}", self.policy_name, self.seed),
+            Claim::Books => format!("cowl fuzz --claim books --seed {}", self.seed),
+        }
+    }
 }
 
 /// A violation that a campaign came upon.
@@ -82,6 +114,8 @@ pub enum Turn {
     Kept,
     /// A violation that the campaign had not seen.
     Caught(Signature),
+    /// Books that do not add up in a way that the campaign had not seen: the key.
+    Unbalanced(String),
     /// A panic that the campaign had not seen: its key.
     Crashed(String),
 }
@@ -107,6 +141,8 @@ pub struct Hunt {
     /// Programs that reached something first.
     pub corpus: Vec<Program>,
     pub caught: BTreeMap<Signature, Catch>,
+    /// Books that do not add up, by what does not.
+    pub unbalanced: BTreeMap<String, Unbalanced>,
     /// Programs that the inner loop refused and the judge did not: a bug of this crate.
     pub unexplained: Vec<Program>,
     /// Programs at which this crate itself gave up, by what it said.
@@ -125,6 +161,7 @@ impl Hunt {
             hits: Hits::default(),
             corpus: Vec::new(),
             caught: BTreeMap::new(),
+            unbalanced: BTreeMap::new(),
             unexplained: Vec::new(),
             crashes: BTreeMap::new(),
             counts: Counts::default(),
@@ -138,7 +175,8 @@ impl Hunt {
             return false;
         }
         let (policy, hits) = (&self.plan.policy, &mut self.hits);
-        let ran = crash::caught(|| exec::run(&program, policy, Look::Operations, hits));
+        let look = self.plan.claim.look();
+        let ran = crash::caught(|| exec::run(&program, policy, look, hits));
         let fresh = 0 < self.hits.take_fresh();
         if fresh && ran.is_ok() {
             self.corpus.push(program);
@@ -155,7 +193,8 @@ impl Hunt {
     /// Makes the next program and runs it; where something is wrong with it, the program and what, for somebody else to judge.
     pub(super) fn shot(&mut self) -> Option<(Program, Wrong)> {
         let (program, _) = self.draw();
-        let (ran, keep) = crash::caught(|| self.run(&program)).ok()?;
+        let policy = self.plan.policy;
+        let (ran, keep) = crash::caught(|| self.run(&program, &policy)).ok()?;
         match ran.wrong {
             Some(wrong) => Some((program, wrong)),
             None => {
@@ -179,33 +218,47 @@ impl Hunt {
     /// Runs a program and judges it. A panic on the way is a finding like any other, and the campaign goes on.
     pub(super) fn take(&mut self, program: Program, number: u64) -> Turn {
         self.counts.programs += 1;
-        match crash::caught(|| self.ran(&program, number)) {
-            Ok((Some(signature), _)) => Turn::Caught(signature),
-            Ok((None, true)) => {
+        let policy = self.policy(number);
+        match crash::caught(|| self.ran(&program, &policy, number)) {
+            Ok(Turn::Kept) => {
                 self.corpus.push(program);
                 Turn::Kept
             }
-            Ok((None, false)) => Turn::Same,
+            Ok(turn) => turn,
             Err(message) => {
                 self.hits.take_fresh();
-                self.crashed(program, message, Some(number)).map_or(Turn::Same, Turn::Crashed)
+                // Behind a broken rule our own checks may fail too.
+                if self.plan.claim == Claim::Books && crash::of(&program, &policy).is_none() {
+                    return Turn::Same;
+                }
+                self.crashed(program, &policy, message, Some(number)).map_or(Turn::Same, Turn::Crashed)
             }
         }
     }
 
-    /// Runs a program: what was new about what is wrong with it, and whether it is to be kept.
-    fn ran(&mut self, program: &Program, number: u64) -> (Option<Signature>, bool) {
-        let (ran, keep) = self.run(program);
-        let caught = ran.wrong.and_then(|wrong| {
-            self.counts.wrong += 1;
-            self.judge(program, number, wrong)
-        });
-        (caught, keep)
+    /// The policy of a program: the campaign's, or of the books one that is drawn for it.
+    fn policy(&self, number: u64) -> Policy {
+        match self.plan.claim {
+            Claim::Promise => self.plan.policy,
+            Claim::Books => books::any_policy(&mut Seeded::of(!self.plan.seed, number)),
+        }
+    }
+
+    /// Runs a program: what was new about what is wrong with it, or whether it is to be kept.
+    fn ran(&mut self, program: &Program, policy: &Policy, number: u64) -> Turn {
+        let (ran, keep) = self.run(program, policy);
+        self.counts.wrong += u64::from(ran.wrong.is_some());
+        match (ran.wrong, self.plan.claim) {
+            (None, _) if keep => Turn::Kept,
+            (None, _) => Turn::Same,
+            (Some(wrong), Claim::Promise) => self.judge(program, number, wrong).map_or(Turn::Same, Turn::Caught),
+            (Some(wrong), Claim::Books) => self.audit(program, policy, number, wrong).map_or(Turn::Same, Turn::Unbalanced),
+        }
     }
 
     /// Runs a program: how, and whether it reached something new and nothing is wrong with it.
-    fn run(&mut self, program: &Program) -> (Ran, bool) {
-        let ran = exec::run(program, &self.plan.policy, Look::Operations, &mut self.hits);
+    fn run(&mut self, program: &Program, policy: &Policy) -> (Ran, bool) {
+        let ran = exec::run(program, policy, self.plan.claim.look(), &mut self.hits);
         self.counts.operations += u64::from(ran.operations);
         self.counts.cut_short += u64::from(ran.cut_short);
         let fresh = 0 < self.hits.take_fresh();
@@ -213,26 +266,33 @@ impl Hunt {
     }
 
     /// Notes a panic; its key where it is the first of its kind.
-    fn crashed(&mut self, program: Program, message: String, number: Option<u64>) -> Option<String> {
+    fn crashed(&mut self, program: Program, policy: &Policy, message: String, number: Option<u64>) -> Option<String> {
         let key = crash::key(&message);
         if let Some(known) = self.crashes.get_mut(&key) {
             known.times += 1;
             return None;
         }
-        let crash = crash::reduced(program, &self.plan.policy, message, number);
+        let crash = crash::reduced(program, policy, message, number);
         self.crashes.insert(key.clone(), crash);
         Some(key)
     }
 
     /// Takes in a program that was caught before.
     pub fn catch_again(&mut self, program: &Program) {
-        let policy = &self.plan.policy;
+        let policy = &self.plan.policy.clone();
         if let Some(message) = crash::of(program, policy) {
-            self.crashed(program.clone(), message, None);
+            self.crashed(program.clone(), policy, message, None);
         } else if let Some(finding) = examine(program, policy) {
             let known = known::of(&self.plan.policy_name, &finding);
             let caught = Catch { finding, program: None, times: 0, known };
             self.caught.entry(caught.finding.signature).or_insert(caught);
+        }
+    }
+
+    /// Takes in books that did not add up before.
+    pub fn audit_again(&mut self, program: &Program, policy: &Policy) {
+        if let Ok(Some(found)) = crash::caught(|| books::unbalanced(program, policy)) {
+            self.unbalanced.entry(found.key()).or_insert(Unbalanced { times: 0, ..found });
         }
     }
 
@@ -247,8 +307,8 @@ impl Hunt {
         generate::program(dice, settings)
     }
 
-    /// Looks closely at a program that went wrong; the signature where it is the first of its kind.
-    fn judge(&mut self, program: &Program, number: u64, wrong: Wrong) -> Option<Signature> {
+    /// Whether a program that went wrong is to be looked at closely: of each sort all at first, then one of many.
+    fn is_looked_at(&mut self, program: &Program, wrong: Wrong) -> bool {
         let kind = match wrong {
             Wrong::Broken(_, broken) => broken.rule.number,
             Wrong::Unkept(..) => 100,
@@ -257,7 +317,28 @@ impl Hunt {
         let verb = program.code[wrong.pc().idx()].op.verb() as u8;
         let sort = self.sorts.entry((kind, verb, ingredients(program))).or_default();
         *sort += 1;
-        if CLOSE_LOOKS < *sort && !sort.is_multiple_of(LATER_LOOKS) {
+        *sort <= CLOSE_LOOKS || sort.is_multiple_of(LATER_LOOKS)
+    }
+
+    /// Makes books that do not add up small; the key where it is the first of its kind.
+    fn audit(&mut self, program: &Program, policy: &Policy, number: u64, wrong: Wrong) -> Option<String> {
+        if !self.is_looked_at(program, wrong) {
+            return None;
+        }
+        let found = books::unbalanced(program, policy)?;
+        if let Some(known) = self.unbalanced.get_mut(&found.key()) {
+            known.times += 1;
+            return None;
+        }
+        let found = books::reduced(Unbalanced { number: Some(number), ..found });
+        let key = found.key();
+        self.unbalanced.insert(key.clone(), found);
+        Some(key)
+    }
+
+    /// Looks closely at a program that went wrong; the signature where it is the first of its kind.
+    fn judge(&mut self, program: &Program, number: u64, wrong: Wrong) -> Option<Signature> {
+        if !self.is_looked_at(program, wrong) {
             return None;
         }
         let policy = self.plan.policy;
@@ -292,6 +373,12 @@ impl Hunt {
             match self.crashes.get_mut(&key) {
                 Some(known) => known.times += crash.times,
                 None => drop(self.crashes.insert(key, crash)),
+            }
+        }
+        for (key, found) in other.unbalanced {
+            match self.unbalanced.get_mut(&key) {
+                Some(known) => known.times += found.times,
+                None => drop(self.unbalanced.insert(key, found)),
             }
         }
         let (mine, theirs) = (&mut self.counts, other.counts);

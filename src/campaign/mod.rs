@@ -2,6 +2,7 @@
 
 pub mod bank;
 pub mod bodies;
+pub mod books;
 pub mod claims;
 pub mod cover;
 pub mod crash;

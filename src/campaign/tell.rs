@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::books::Unbalanced;
 use super::crash::Crash;
 use super::finding::Finding;
 use super::hunt::{Catch, Plan};
@@ -9,7 +10,7 @@ use crate::check::report::Verdict;
 use crate::check::{Story, Under, judge};
 use crate::generate::scale::grown;
 use crate::ir::{Frequency, Outcome, Scenario};
-use crate::policy;
+use crate::policy::{self, Policy};
 use crate::printer;
 use crate::types::Span;
 
@@ -17,7 +18,7 @@ use crate::types::Span;
 pub fn caught(plan: &Plan, caught: &Catch) -> String {
     let from = match caught.program {
         Some(program) => {
-            format!("found by `cowl fuzz --policy {} --seed {}` as program {program}", plan.policy_name, plan.seed)
+            format!("found by `{}` as program {program}", plan.command())
         }
         None => format!("found before under {}", plan.policy_name),
     };
@@ -28,9 +29,36 @@ pub fn caught(plan: &Plan, caught: &Catch) -> String {
 /// A panic, as a scenario that causes it.
 pub fn crash(plan: &Plan, crash: &Crash) -> String {
     let first = crash.message.lines().next().unwrap_or_default();
-    let from = crash.number.map_or(String::new(), |number| format!(" --seed {} as program {number}", plan.seed));
+    let number = crash.number.map_or(String::new(), |number| format!(" as program {number}"));
     let program = printer::program(&grown(&crash.program));
-    format!("# found by `cowl fuzz --policy {}{from}`\n# panic: {first}\n{program}", plan.policy_name)
+    format!("# found by `{}`{number}\n# panic: {first}\n{program}", plan.command())
+}
+
+/// Books that do not add up, as a scenario with the policy under which they do not.
+pub fn unbalanced(plan: &Plan, found: &Unbalanced) -> String {
+    let program = &grown(&found.program);
+    let number = found.number.map_or(String::new(), |number| format!(" as program {number}"));
+    let line = printer::statement(program, &program.code[found.pc.idx()]);
+    let latest = policy::find(policy::LATEST_NAME).map_or(found.policy, |named| named.policy);
+    format!(
+        "# found by `{}`{number}\n# {}: {}\n# first divergent step: `{line}`\npolicy found = {} {{\n{}}}\n{}",
+        plan.command(),
+        found.rule.id,
+        found.rule.says,
+        policy::LATEST_NAME,
+        settings(&latest, &found.policy),
+        printer::program(program),
+    )
+}
+
+/// The lines of a policy that is written as a difference.
+pub fn settings(from: &Policy, to: &Policy) -> String {
+    let knobs = policy::KNOBS.iter().filter(|knob| knob.get(from) != knob.get(to));
+    let mut text: String = knobs.map(|knob| format!("    {} = {}\n", knob.name, knob.value(to).name)).collect();
+    if from.defects != to.defects {
+        text.push_str(&format!("    {} = {}\n", policy::DEFECT, to.defects));
+    }
+    text
 }
 
 /// A finding under a policy: header, lines, and an expectation for each built-in policy that is as it is today.

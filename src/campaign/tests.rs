@@ -2,7 +2,7 @@
 
 use super::exec::{self, Look};
 use super::finding::{Finding, examine};
-use super::hunt::{Hunt, Plan, Shard, Turn};
+use super::hunt::{Claim, Hunt, Plan, Shard, Turn};
 
 use super::{mutate, reduce};
 use crate::generate::everything;
@@ -15,7 +15,14 @@ use crate::printer;
 /// A campaign under a policy.
 pub fn hunt(name: &str, policy: Policy, seed: u64) -> Hunt {
     let settings = Settings::new(everything).scaled();
-    Hunt::new(Plan { seed, shard: Shard { nth: 0, of: 1 }, policy_name: name.to_owned(), policy, settings })
+    Hunt::new(Plan {
+        seed,
+        shard: Shard { nth: 0, of: 1 },
+        policy_name: name.to_owned(),
+        policy,
+        claim: Claim::Promise,
+        settings,
+    })
 }
 
 fn named(name: &str) -> Policy {
@@ -30,7 +37,7 @@ fn first_news(hunt: &mut Hunt, programs: u64) -> Option<Finding> {
             caught.known.is_none().then(|| caught.finding.clone())
         }
         Turn::Crashed(key) => panic!("{key}"),
-        Turn::Same | Turn::Kept => None,
+        Turn::Same | Turn::Kept | Turn::Unbalanced(_) => None,
     })
 }
 

@@ -80,19 +80,9 @@ fn told(found: &finding::Finding, args: &Reduce, policy: &Policy, out: &mut Out<
         && let Some(latest) = policy::find(LATEST_NAME)
     {
         let needed = reduce::reduced_policy(found, policy, &latest.policy);
-        out.text(&format!("policy {} = {} {{\n{}}}\n", args.policy, latest.name, settings(&latest.policy, &needed)))?;
+        out.text(&format!("policy {} = {} {{\n{}}}\n", args.policy, latest.name, tell::settings(&latest.policy, &needed)))?;
         out.text(&printer::program(&grown(&found.scenario.program)))?;
         return out.text(&format!("# signature: {}\n", found.signature));
     }
     out.text(&tell::finding(found, &args.policy))
-}
-
-/// The lines of a policy that is written as a difference.
-fn settings(from: &Policy, to: &Policy) -> String {
-    let knobs = policy::KNOBS.iter().filter(|knob| knob.get(from) != knob.get(to));
-    let mut text: String = knobs.map(|knob| format!("    {} = {}\n", knob.name, knob.value(to).name)).collect();
-    if from.defects != to.defects {
-        text.push_str(&format!("    {} = {}\n", policy::DEFECT, to.defects));
-    }
-    text
 }

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal::Stop;
 use super::{Exit, Fail, Out, policies};
-use crate::campaign::hunt::{Counts, Hunt, Plan, Shard, Turn};
+use crate::campaign::hunt::{Claim, Counts, Hunt, Plan, Shard, Turn};
 use crate::generate::Settings;
 use crate::generate::everything;
 use store::Store;
@@ -42,6 +42,9 @@ pub struct Fuzz {
     /// The policy whose promises are held against it
     #[arg(long, short, default_value = "latest", value_name = "P")]
     pub policy: String,
+    /// What is held against each program
+    #[arg(long, value_enum, default_value_t, conflicts_with_all = ["races", "bank"], value_name = "CLAIM")]
+    pub claim: Claim,
     /// Threads; each has its own sequence of programs
     #[arg(long, short, default_value_t = 1, value_name = "J")]
     pub jobs: u64,
@@ -135,7 +138,8 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
     let hunts = (0..args.jobs).map(|job| {
         let settings = Settings { statements: args.statements, ..Settings::new(everything).scaled() };
         let shard = Shard { nth: nth * args.jobs + job, of: of * args.jobs };
-        let plan = Plan { seed: args.seed, shard, policy_name: named.name.to_owned(), policy: named.policy, settings };
+        let policy_name = if args.claim == Claim::Books { "any" } else { named.name }.to_owned();
+        let plan = Plan { seed: args.seed, shard, policy_name, policy: named.policy, claim: args.claim, settings };
         let mut hunt = Hunt::new(plan);
         store.resume(&mut hunt);
         for program in &seeds {
@@ -165,7 +169,7 @@ fn campaign(args: &Fuzz, out: &mut Out<'_>, exit: &mut Exit) -> Result<(), Fail>
     if stop.asked() {
         exit.stopped();
     }
-    if all.news().next().is_some() || !all.unexplained.is_empty() || !all.crashes.is_empty() || all.counts.operations == 0 {
+    if report::news(&all) || all.counts.operations == 0 {
         exit.unmet();
     }
     Ok(())
@@ -190,17 +194,18 @@ fn work(shared: &Shared<'_>, job: usize, mut hunt: Hunt) -> Result<Hunt, std::io
                 Turn::Same => {}
                 Turn::Kept => hunt.corpus.last().map_or(Ok(()), |program| shared.store.keep(program))?,
                 Turn::Caught(signature) => shared.store.caught(&hunt.plan, &hunt.caught[&signature])?,
+                Turn::Unbalanced(key) => shared.store.unbalanced(&hunt.plan, &hunt.unbalanced[&key])?,
                 Turn::Crashed(key) => shared.store.crashed(&hunt.plan, &key, &hunt.crashes[&key])?,
             }
         }
         if let Ok(mut standing) = shared.standing.lock() {
-            let news = hunt.news().count();
+            let news = hunt.news().count() + hunt.unbalanced.len();
             standing[job] = Standing {
                 counts: hunt.counts,
                 features: hunt.hits.features(),
                 rows: report::rules(&hunt).0,
                 news,
-                known: hunt.caught.len() - news,
+                known: hunt.caught.len() - hunt.news().count(),
             };
         }
         if Duration::from_secs(1) < saved.elapsed() {

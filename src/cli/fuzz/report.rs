@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Fuzz;
-use crate::campaign::hunt::{Catch, Hunt};
+use crate::campaign::hunt::{Catch, Claim, Hunt};
+use crate::campaign::tell;
 use crate::generate::scale::grown;
 use crate::ir::Program;
 use crate::policy::KNOBS;
@@ -14,15 +15,22 @@ pub fn rules(hunt: &Hunt) -> (usize, usize) {
     (knobs.len(), KNOBS.len())
 }
 
+/// Whether a campaign came upon something that nobody knows.
+pub fn news(hunt: &Hunt) -> bool {
+    hunt.news().next().is_some() || !hunt.unbalanced.is_empty() || !hunt.unexplained.is_empty() || !hunt.crashes.is_empty()
+}
+
 /// The report: what was run, what was reached, what was found.
 pub fn text(args: &Fuzz, hunt: &Hunt) -> String {
     let counts = hunt.counts;
     let (hit, all) = rules(hunt);
     let mut text = format!(
-        "{} under {}: seed {}, shard {}/{}, {} statements at most\n\
+        "fuzz of {}: seed {}, shard {}/{}, {} statements at most\n\
          {} programs, {} operations; {hit} of {all} rules hit in {} rows, {} features, {} programs kept\n",
-        "fuzz",
-        hunt.plan.policy_name,
+        match hunt.plan.claim {
+            Claim::Promise => format!("the promises of {}", hunt.plan.policy_name),
+            Claim::Books => "the books under any policy".to_owned(),
+        },
         args.seed,
         args.shard.0,
         args.shard.1,
@@ -63,7 +71,11 @@ pub fn text(args: &Fuzz, hunt: &Hunt) -> String {
         text.push_str(&format!("\na bug of cowl itself, seen {} times: {}\n", crash.times, crash.message));
         lines(&mut text, &crash.program);
     }
-    let news = hunt.news().count() + hunt.crashes.len();
+    for found in hunt.unbalanced.values() {
+        text.push_str(&format!("\nnew: {}, seen {} times\n  {}\n", found.key(), found.times, found.rule.says));
+        text.push_str(&tell::unbalanced(&hunt.plan, found));
+    }
+    let news = hunt.news().count() + hunt.unbalanced.len() + hunt.crashes.len();
     text.push_str(&format!("{news} new kinds of violations; everything is in {}\n", args.dir.display()));
     text
 }

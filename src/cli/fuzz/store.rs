@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::campaign::books::{self, Unbalanced};
 use crate::campaign::crash::Crash;
-use crate::campaign::hunt::{Catch, Hunt, Plan, Shard};
+use crate::campaign::hunt::{Catch, Claim, Hunt, Plan, Shard};
 use crate::campaign::tell;
 use crate::cli::{Exit, Fail, Out, input, report};
 use crate::diag::Source;
@@ -13,7 +14,7 @@ use crate::generate::Settings;
 use crate::generate::everything;
 use crate::generate::scale::{grown, shrunk};
 use crate::ir::Program;
-use crate::lower::lower;
+use crate::lower::{UserPolicy, lower};
 use crate::policy;
 use crate::printer;
 use crate::render::Look;
@@ -49,6 +50,14 @@ impl Store {
         fs::create_dir_all(&folder)?;
         let key = digest(&caught.finding.signature.to_string());
         whole(&folder.join(format!("{name}-{}.cow", &key[..8])), &text)
+    }
+
+    /// Keeps a program whose books do not add up, with its policy.
+    pub fn unbalanced(&self, plan: &Plan, found: &Unbalanced) -> io::Result<()> {
+        let folder = self.findings.join("books");
+        fs::create_dir_all(&folder)?;
+        let name = format!("{}-breaks-{}", books::verb(found).keyword().replace([' ', '_'], "-"), found.rule.id.to_lowercase());
+        whole(&folder.join(format!("{name}.cow")), &tell::unbalanced(plan, found))
     }
 
     /// Keeps a program at which this crate itself gave up.
@@ -94,6 +103,9 @@ impl Store {
         for folder in [self.findings.clone(), self.findings.join("known"), self.findings.join("panics")] {
             programs_of(&folder).iter().for_each(|program| hunt.catch_again(program));
         }
+        for (program, policies) in texts(&self.findings.join("books")).iter().flat_map(said) {
+            policies.iter().for_each(|user| hunt.audit_again(&program, &user.policy));
+        }
     }
 }
 
@@ -121,19 +133,30 @@ fn digest(text: &str) -> String {
 
 /// The programs of the `.cow` files of a folder, in the order of their names.
 fn programs_of(folder: &Path) -> Vec<Program> {
+    texts(folder).iter().flat_map(programs).collect()
+}
+
+/// The `.cow` files of a folder, in the order of their names.
+fn texts(folder: &Path) -> Vec<Source> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "cow"));
     paths.sort();
     let read = |path: &PathBuf| fs::read_to_string(path).ok().map(|text| Source::new(input::name(path), text));
-    paths.iter().filter_map(read).flat_map(|source| programs(&source)).collect()
+    paths.iter().filter_map(read).collect()
 }
 
 /// The programs of a text, as a small world has them; none of the scenarios that have a mistake.
 fn programs(source: &Source) -> Vec<Program> {
+    said(source).into_iter().map(|(program, _)| program).collect()
+}
+
+/// The same, each with the policies of its text.
+fn said(source: &Source) -> Vec<(Program, Vec<UserPolicy>)> {
     let (file, mistakes) = parse(&source.text);
     let (lowered, _) = lower(&source.path, &file, &mistakes, &mut input::used);
-    lowered.scenarios.into_iter().map(|scenario| shrunk(&scenario.program)).collect()
+    let policies = lowered.policies;
+    lowered.scenarios.into_iter().map(|scenario| (shrunk(&scenario.program), policies.clone())).collect()
 }
 
 /// What the files and folders named by `--seeds` say; what cannot be read is told.
@@ -149,8 +172,14 @@ pub fn merge(into: &Path, from: &[PathBuf], out: &mut Out<'_>, exit: &mut Exit) 
     let latest = policy::find(policy::LATEST_NAME).map(|named| named.policy);
     let Some(policy) = latest else { return Ok(()) };
     let shard = Shard { nth: 0, of: 1 };
-    let plan =
-        Plan { seed: 0, shard, policy_name: policy::LATEST_NAME.to_owned(), policy, settings: Settings::new(everything) };
+    let plan = Plan {
+        seed: 0,
+        shard,
+        policy_name: policy::LATEST_NAME.to_owned(),
+        policy,
+        claim: Claim::Promise,
+        settings: Settings::new(everything),
+    };
     let mut all = Hunt::new(plan);
     for program in programs_of(&store.corpus) {
         all.seed(program);
@@ -168,7 +197,7 @@ pub fn merge(into: &Path, from: &[PathBuf], out: &mut Out<'_>, exit: &mut Exit) 
                 kept += 1;
             }
         }
-        for sort in ["findings", "findings/known", "findings/panics"] {
+        for sort in ["findings", "findings/known", "findings/books", "findings/panics"] {
             findings += copied(&dir.join(sort), &into.join(sort)).map_err(unusable)?;
         }
     }
