@@ -6,6 +6,7 @@ use crate::engine::migrate::{decide_entry, decide_move};
 use crate::engine::numa::{HintFacts, decide_hint};
 use crate::engine::reclaim::{Stage, decide_discard, decide_pinned};
 use crate::engine::swap::{SwapinFacts, decide_bypass, decide_drain, decide_marker, decide_read_map, decide_swapin};
+use crate::engine::tlb::decide_flush;
 use crate::engine::wp::{PageFacts, Verdict, decide_small};
 use crate::policy::*;
 use crate::state::{FaultKind, PteFlags};
@@ -221,5 +222,13 @@ fn numa_hinting_leaves_alone_what_looks_shared() {
             assert_eq!(decide_hint(PageCount, &page), refcount != 1);
             assert_eq!(decide_hint(MaybeMappedShared, &page), maybe_shared || maybe_pinned);
         }
+    }
+}
+
+#[test]
+fn a_write_fault_flushes_first_only_under_k31_where_write_protection_waits_for_its_flush() {
+    for (registered, pending) in BITS.into_iter().flat_map(|registered| BITS.map(|pending| (registered, pending))) {
+        assert!(!decide_flush(UffdWpTlb::Off, registered, pending));
+        assert_eq!(decide_flush(UffdWpTlb::On, registered, pending), [registered, pending] == [true, true]);
     }
 }
