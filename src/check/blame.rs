@@ -1,11 +1,46 @@
 //! Who did it: from what was seen back to the store it came from and the decision that let it happen.
 
+use super::invariants::Invariant;
 use super::report::Reading;
 use crate::ir::{Actor, Area, Ending, Instr, Op, Outcome, Program};
 use crate::observe::Seen;
 use crate::state::{Pfn, State};
 use crate::trace::{Decision, Event, What};
 use crate::types::{self, Pc, ProcId, Size, TaskId, ValueId, Vpn};
+
+const I1: Invariant = Invariant {
+    number: 1,
+    id: "I1",
+    says: "a store to private memory is never read in the memory of another process",
+    source: "fork(2), mmap(2) MAP_PRIVATE",
+};
+const I2: Invariant = Invariant {
+    number: 2,
+    id: "I2",
+    says: "through a reference nobody reads what another process than its taker stored to private memory",
+    source: "CVE-2020-29374; mm/memory.c do_wp_page (09854ba94c6a)",
+};
+const I3: Invariant = Invariant {
+    number: 3,
+    id: "I3",
+    says: "a pin for writing and the memory that it was taken of show each other's stores, until that memory is unmapped",
+    source: "Documentation/core-api/pin_user_pages.rst; mm/gup.c try_grab_folio",
+};
+const I4: Invariant = Invariant {
+    number: 4,
+    id: "I4",
+    says: "a pin for reading shows what is stored to the memory later, until that memory is unmapped",
+    source: "mm/gup.c gup_must_unshare (a7f226604170)",
+};
+const I5: Invariant = Invariant {
+    number: 5,
+    id: "I5",
+    says: "a get shows a value that its page has held in its taker's memory since it was taken; more is not promised",
+    source: "mm/gup.c get_user_pages",
+};
+
+/// The rules about what may be seen. They are judged by holding each observation against the ideal world.
+pub const PROMISED: &[Invariant] = &[I1, I2, I3, I4, I5];
 
 /// The events of a run in their order, found by the page that they are about.
 #[derive(Default)]
@@ -73,8 +108,8 @@ pub(super) struct Parties<'a> {
 pub(super) fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&'static str> {
     let Instr { op, ending, .. } = program.code[pc.idx()];
     match (outcome, op) {
-        (Outcome::Leak, Op::Peek { .. }) => Some("I2"),
-        (Outcome::Leak, _) => Some("I1"),
+        (Outcome::Leak, Op::Peek { .. }) => Some(I2.id),
+        (Outcome::Leak, _) => Some(I1.id),
         (Outcome::Lost, Op::Peek { held }) => coherence(program.taker(held.name).map(|instr| instr.op)),
         (Outcome::Lost, _) => coherence(last_dma(program, pc)),
         (Outcome::Missed, Op::SoftDirty { .. }) => Some("I14"),
@@ -87,9 +122,9 @@ pub(super) fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&
 /// What coherence a reference was promised; `None` where there is no reference.
 fn coherence(taker: Option<Op>) -> Option<&'static str> {
     match taker? {
-        Op::Pin { write: true, .. } => Some("I3"),
-        Op::Pin { write: false, .. } => Some("I4"),
-        _ => Some("I5"),
+        Op::Pin { write: true, .. } => Some(I3.id),
+        Op::Pin { write: false, .. } => Some(I4.id),
+        _ => Some(I5.id),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::state::{At, Fault, FolioFlags, Grab, GupAt, MigrateAt, Pfn, PteFlags, Slot, State, Target, Task, VmaFlags};
 use crate::types::{Number, Pc, ProcId, Size, Table, TaskId, ValueId, Vpn};
 
-/// A rule about every state.
+/// A rule: about every state in [`ALL`], about what may be seen in [`super::PROMISED`].
 #[derive(PartialEq, Eq, Debug)]
 pub struct Invariant {
     /// Its number in the model's books: 7 for I7.

@@ -17,5 +17,6 @@ mod judge;
 mod large;
 mod reading;
 
+pub use blame::PROMISED;
 pub use frames::{letter, letter_number};
 pub use judge::{Story, Under, judge, lacks};
