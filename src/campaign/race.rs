@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::explore::{self, Alone, Ending, Limits, Mode, Named};
+use crate::explore::{self, Alone, Blame, Ending, Limits, Mode, Named};
 use crate::generate::everything;
 use crate::generate::{self, Dice, Settings};
 use crate::ir::{Actor, Expect, Op, Outcome, Program, Scenario, Verb};
@@ -35,7 +35,7 @@ pub enum Came {
 /// A race made small.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Small {
-    /// How it ends, and the verbs of the race.
+    /// How it ends, the invariant that broke, the decision that let it happen, and the verbs of the race.
     pub signature: String,
     pub ending: Ending,
     /// The scenario, as a file.
@@ -131,11 +131,12 @@ fn read(text: &str) -> Option<Scenario> {
     program.code.iter().all(|instr| everything(program, instr.op)).then_some(scenario)
 }
 
-/// Leaves out lines as long as some order ends in the same way, and finds the schedule with the fewest switches.
+/// Leaves out lines as long as some order ends in the same way with the same to blame, and finds the schedule with the fewest switches.
 pub fn reduce(scenario: &Scenario, (called, policy): (&str, &Policy), (ending, states): (Ending, u64), name: &str) -> Small {
     let bare = Scenario { asserts: Vec::new(), expects: Vec::new(), title: String::new(), ..scenario.clone() };
     let bare = Scenario { origin: String::new(), name: name.to_owned(), ..bare };
     let mut lines: Vec<String> = printer::scenario(&bare, &[""; 0]).lines().map(str::to_owned).collect();
+    let wanted = Wrong::new(&scenario.program, policy, ending);
     // What only a race shows must not become what lines show that never meet.
     let calm = goes_wrong_calmly(&scenario.program, policy);
     let (mut at, mut best, mut states) = (lines.len(), bare, states);
@@ -146,16 +147,32 @@ pub fn reduce(scenario: &Scenario, (called, policy): (&str, &Policy), (ending, s
         let Some(candidate) = read(&(fewer.join("\n") + "\n")) else { continue };
         let same = calm || !goes_wrong_calmly(&candidate.program, policy);
         let less = same && candidate.program.code.len() < best.program.code.len() && explore::has_race(&candidate.program);
-        let limits = Limits { states: Some(STATES_MAX), ..Limits::default() };
-        let report = || search(&candidate.program, policy, limits).report;
-        if less && let Some(found) = Some(report()).filter(|report| report.endings.iter().any(|found| found.ending == ending)) {
+        if less && let Some(found) = Wrong::new(&candidate.program, policy, ending).filter(|found| found.is_as(&wanted)) {
             (lines, best, states, at) = (fewer, candidate, found.states, lines.len() - 1);
         }
     }
-    told(&best, (called, policy), ending, states)
+    told(&best, (called, policy), (ending, wanted.map_or_else(Blame::default, |wrong| wrong.blame)), states)
 }
 
-fn told(scenario: &Scenario, (called, policy): (&str, &Policy), ending: Ending, states: u64) -> Small {
+/// A race that ends in a way, and what is to blame.
+struct Wrong {
+    blame: Blame,
+    states: u64,
+}
+
+impl Wrong {
+    fn new(program: &Program, policy: &Policy, ending: Ending) -> Option<Self> {
+        let report = search(program, policy, Limits { states: Some(STATES_MAX), ..Limits::default() }).report;
+        let found = report.endings.iter().find(|found| found.ending == ending)?;
+        Some(Self { blame: explore::blame(program, policy, found), states: report.states })
+    }
+
+    fn is_as(&self, wanted: &Option<Self>) -> bool {
+        wanted.as_ref().is_none_or(|wanted| wanted.blame == self.blame)
+    }
+}
+
+fn told(scenario: &Scenario, (called, policy): (&str, &Policy), (ending, blame): (Ending, Blame), states: u64) -> Small {
     let schedule = explore::fewest(&scenario.program, policy, ending, STATES_MAX).map_or(String::new(), |(text, _)| text);
     let racing = scenario.program.code.iter().filter(|instr| instr.race.is_some());
     let verbs: BTreeSet<&str> = racing.map(|instr| instr.op.verb().keyword()).collect();
@@ -171,7 +188,7 @@ fn told(scenario: &Scenario, (called, policy): (&str, &Policy), ending: Ending, 
         _ => Vec::new(),
     };
     let text = printer::scenario(&Scenario { expects, ..scenario.clone() }, &[called]);
-    let signature = format!("{ending} in a race of {verbs}");
+    let signature = format!("{ending}{blame}; in a race of {verbs}");
     Small { signature, ending, text, schedule, states, known: known(&scenario.program) }
 }
 

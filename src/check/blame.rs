@@ -105,7 +105,7 @@ pub(super) struct Parties<'a> {
 }
 
 /// The invariant that an outcome at an instruction belongs to.
-pub(super) fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&'static str> {
+pub fn invariant(program: &Program, pc: Pc, outcome: Outcome) -> Option<&'static str> {
     let Instr { op, ending, .. } = program.code[pc.idx()];
     match (outcome, op) {
         (Outcome::Leak, Op::Peek { .. }) => Some(I2.id),

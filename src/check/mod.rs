@@ -17,6 +17,6 @@ mod judge;
 mod large;
 mod reading;
 
-pub use blame::PROMISED;
+pub use blame::{PROMISED, invariant};
 pub use frames::{letter, letter_number};
 pub use judge::{Story, Under, judge, lacks};

@@ -298,7 +298,7 @@ pub enum Random {
 pub enum ExploreFormat {
     /// A verdict, and a schedule for each ending
     Text,
-    /// A JSON object for each scenario and policy, one a line
+    /// A JSON object for each scenario and policy, one a line, as docs/cowl-explore.schema.json describes it
     Json,
 }
 

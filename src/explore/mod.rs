@@ -4,6 +4,7 @@
 //! of each (`table`). It judges beside the engine's state all serial orders that explain what was seen (`serial`): a
 //! promise is broken where none does.
 
+mod blame;
 mod expand;
 mod node;
 mod random;
@@ -15,6 +16,7 @@ mod serial;
 mod table;
 mod touch;
 
+pub use blame::Blame;
 pub use node::{Model, Node, Searched, Stepped};
 pub use random::{Draw, Manner};
 pub use reduce::Reduction;
@@ -129,6 +131,17 @@ fn fewest_of<B: Searched>(model: &Model<'_, B>, ending: Ending, states: u64) -> 
     }
     let replayed = schedule::replay(model, &best).ok()?;
     Some((best.text(model), replayed))
+}
+
+/// What is to blame for an ending that [`explore`] found with reductions.
+///
+/// # Panics
+/// As [`explore`].
+pub fn blame(program: &Program, policy: &Policy, found: &Found) -> Blame {
+    match program.exceeds::<Small>() {
+        None => blame::blame(&Model::<Small>::new(program, policy), found),
+        Some(_) => blame::blame(&Model::<Large>::new(program, policy), found),
+    }
 }
 
 /// Whether some order of the program's lines is open.

@@ -7,7 +7,7 @@ use super::reduce::Reduction;
 use super::serial::{Effect, Explained, Memo, Orders, Pending, Set};
 use super::touch::{self, Reach};
 use crate::check::beside::Beside;
-use crate::check::invariants::Books;
+use crate::check::invariants::{Books, Broken};
 use crate::engine::{self, Cx, Progress};
 use crate::ir::{MemKind, Op, Outcome, Program};
 use crate::policy::Policy;
@@ -301,9 +301,13 @@ impl<'p, B: Searched> Model<'p, B> {
 
     /// The first rule about states that does not hold.
     pub fn broken(&self, node: &Node<B>) -> Option<Outcome> {
+        self.broken_rule(node).map(|broken| Outcome::Breach(broken.rule.number))
+    }
+
+    /// The same, and what shows it.
+    pub(super) fn broken_rule(&self, node: &Node<B>) -> Option<Broken> {
         let section = self.unjudged || node.st.mms().iter().any(|mm| mm.ptl.is_some());
-        let broken = if section { None } else { self.books.broken(&node.st) };
-        broken.map(|broken| Outcome::Breach(broken.rule.number))
+        if section { None } else { self.books.broken(&node.st) }
     }
 
     fn progressed(&self, node: &mut Node<B>, (task, pc): (TaskId, Pc), progress: Progress, memo: &mut Memo) -> Stepped {

@@ -8,6 +8,10 @@
 //! What gives a lock back touches nothing of it: whoever wants it cannot step before. The page-table lock by itself makes no
 //! two steps depend on each other: what is done under it is over before anybody else has it, nothing is waited for under it,
 //! and so such a section changes places as a whole with whatever touches other columns.
+//!
+//! The translation that a CPU keeps belongs to its column: who changes the entry drops it, unless a flush is pending, and a
+//! store elsewhere evicts it. A flush at the end of a line drops translations of the line's own columns alone: whatever
+//! could leave one stale in another holds mmap_lock against it. clear_refs goes through all columns anyway.
 
 use super::node::{Model, Node, Searched};
 use crate::ir::{Advice, Area, Backing, Instr, MemKind, Op, Program};
@@ -213,7 +217,7 @@ pub fn next<B: Searched>(model: &Model<'_, B>, reach: &Reach, node: &Node<B>, ta
             let (pte, at) = (st.pte(area.proc, Vpn(area.start.0 + own.page)), column(area.start.0 + own.page));
             let stale = stores && st.tlb(task).is_some_and(|(vpn, _)| vpn.0 == area.start.0 + own.page);
             match if stores { pte.may_write() || stale } else { pte.may_read() } {
-                true => Touch { writes: at, invokes: true, ..end },
+                true => Touch { writes: at | if stores { translated(st, task) } else { 0 }, invokes: true, ..end },
                 false => Touch { reads: at, ..Touch::default() },
             }
         }
@@ -230,6 +234,11 @@ pub fn next<B: Searched>(model: &Model<'_, B>, reach: &Reach, node: &Node<B>, ta
         _ => return Some((reach.lines[pc.idx()], false)),
     };
     Some((touch.or(begin), touch != Touch::ALL))
+}
+
+/// The column of the translation that an actor's CPU keeps.
+fn translated<B: Searched>(st: &State<B>, task: TaskId) -> Bits {
+    st.tlb(task).map_or(0, |(vpn, _)| column(vpn.0))
 }
 
 fn of_fault<B: Searched>(st: &State<B>, area: Area, own: &Task<B::Number>, end: Touch) -> Touch {
@@ -316,6 +325,10 @@ pub fn future<B: Searched>(
 ) -> Touch {
     let mut all = Touch::default();
     let own = node.st.task(task);
+    let stores = |pc: Pc| matches!(model.program.code[pc.idx()].op, Op::Write { .. });
+    if node.st.tlb(task).is_some() && model.remaining(node, task).any(stores) {
+        all.writes = translated(&node.st, task);
+    }
     for pc in model.remaining(node, task) {
         let under_way = own.at != At::Idle && own.pc == pc;
         let op = model.program.code[pc.idx()].op;

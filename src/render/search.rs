@@ -11,9 +11,14 @@ use crate::check::report::{self, Met};
 use crate::explore::{Ending, Named};
 use crate::ir::{Frequency, Outcome};
 
+/// The number of the JSON that a search writes, as `docs/cowl-explore.schema.json` describes it.
+const FORMAT: u32 = 1;
+
 /// A scenario explored under a policy: what is printed, and what a shard writes down for `cowl explore merge`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Explored {
+    /// [`FORMAT`].
+    pub format: u32,
     pub scenario: String,
     pub policy: String,
     /// The program, as a number.
@@ -79,6 +84,7 @@ impl Explored {
             outcome: outcome.to_string(),
         };
         let explored = Self {
+            format: FORMAT,
             scenario: format!("{}{kind}", scenario.name),
             policy: policy.to_owned(),
             hash: format!("{hash:016x}"),
@@ -178,6 +184,9 @@ pub fn merge(lines: &[(String, String)]) -> Result<Vec<Explored>, String> {
     let mut all: BTreeMap<(String, String, String), Vec<(String, Explored)>> = BTreeMap::new();
     for (place, line) in lines {
         let explored: Explored = serde_json::from_str(line).map_err(|error| format!("{place}: {error}"))?;
+        if explored.format != FORMAT {
+            return Err(format!("{place}: this is format {}, and not {FORMAT}", explored.format));
+        }
         let key = (explored.scenario.clone(), explored.policy.clone(), explored.hash.clone());
         all.entry(key).or_default().push((place.clone(), explored));
     }

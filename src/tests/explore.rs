@@ -154,8 +154,14 @@ impl Dice {
 
 /// A race of two or three lines that cannot be wrong whatever stands beside them.
 fn any_race(dice: &mut Dice) -> String {
-    let before =
-        dice.pick(&["", "p/2: write buf 2 ; ", "p: fork d ; ", "p: pin buf[0] rw -> old ; ", "p: get buf[0] ro -> old ; "]);
+    let before = dice.pick(&[
+        "",
+        "p/2: write buf 2 ; ",
+        "p/2: write buf[0] 2 ; ",
+        "p: fork d ; ",
+        "p: pin buf[0] rw -> old ; ",
+        "p: get buf[0] ro -> old ; ",
+    ]);
     let first =
         dice.pick(&["fork c", "madvise buf[0] dontneed", "write buf[1] 4", "clear_refs", "write buf 5", "mprotect buf[0] ro"]);
     let second = dice.pick(&[

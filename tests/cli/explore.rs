@@ -76,7 +76,7 @@ fn a_race_is_made_small_and_its_lanes_are_shown() {
     let path = race("explore-reduce");
     let small = cowl_on("reduce --policy linux-5.9", &path, "").ends(0);
     let small =
-        small.says("# signature: lost in a race of fork+pin").says("# schedule:").says("expect sometimes lost on linux-5.9");
+        small.says("# signature: lost I3, wp::decide_small: copy; in a race of fork+pin").says("# schedule:").says("expect sometimes lost on linux-5.9");
     assert!(!small.out.contains("read buf[1]") && small.out.contains("race {"), "{}", small.out);
     cowl_on("explain --policy linux-5.9", &path, "").ends(0).says("In other orders").says("gup_fast:recheck");
 }

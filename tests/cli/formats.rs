@@ -5,9 +5,14 @@ use tap_parser::{DirectiveKind, TapParser, TapStatement};
 
 use super::{LEAK, UNMET, cowl, cowl_on, file, root};
 
-/// The mistakes of a document by the schema in the repository.
+/// The mistakes of a document by the schema of `cowl run`.
 fn against_schema(document: &Value) -> Result<(), String> {
-    let schema = std::fs::read_to_string(root().join("docs/cowl-run.schema.json")).expect("the schema is there");
+    against("docs/cowl-run.schema.json", document)
+}
+
+/// The mistakes of a document by a schema in the repository.
+fn against(schema: &str, document: &Value) -> Result<(), String> {
+    let schema = std::fs::read_to_string(root().join(schema)).expect("the schema is there");
     let validator = jsonschema::draft202012::new(&json(&schema)).map_err(|error| error.to_string())?;
     validator.validate(document).map_err(|error| format!("{} at {}", error, error.instance_path()))
 }
@@ -49,6 +54,47 @@ fn the_schema_refuses_what_is_no_output_of_this_format() {
     let mut wrong = document.clone();
     wrong["files"][0]["more"] = json("1");
     assert!(against_schema(&wrong).is_err(), "keys nobody knows are let through");
+}
+
+const EXPLORE: &str = "docs/cowl-explore.schema.json";
+
+#[test]
+fn each_line_of_a_search_is_as_its_schema_says_whatever_stopped_it() {
+    let all = "explore corpus/gallery corpus/claims corpus/canary --format json";
+    let mut bounds = std::collections::BTreeSet::new();
+    for more in
+        ["", "--states 20", "--depth 5", "--switches 1", "--random pct --schedules 9", "--exact --shard 1/3", "--memory 0"]
+    {
+        for line in cowl(&format!("{all} {more}")).out.lines() {
+            let document = json(line);
+            against(EXPLORE, &document).unwrap_or_else(|error| panic!("{more}: {error}: {line}"));
+            bounds.extend(document["bound"].as_str().map(|bound| bound.split(':').next().unwrap_or_default().to_owned()));
+        }
+    }
+    assert_eq!(bounds.into_iter().collect::<Vec<_>>().join(" "), "depth memory schedules shard states switches");
+}
+
+#[test]
+fn the_schema_of_a_search_refuses_what_is_no_output_of_it() {
+    let document = json(cowl("explore corpus/gallery/gup-fast-against-fork.cow -p linux-5.9 --format json").out.trim());
+    against(EXPLORE, &document).expect("it is an output");
+    for (place, value) in [
+        ("/format", "2"),
+        ("/verdict", "\"Perhaps\""),
+        ("/of", "\"fine\""),
+        ("/reach", "[1]"),
+        ("/bound", "\"12\""),
+        ("/states", "-1"),
+        ("/ends/0/ways", "\"2\""),
+        ("/expects/0/outcome", "\"\""),
+    ] {
+        let mut wrong = document.clone();
+        *wrong.pointer_mut(place).unwrap_or_else(|| panic!("no {place} in {document}")) = json(value);
+        assert!(against(EXPLORE, &wrong).is_err(), "{place} may be anything");
+    }
+    let mut wrong = document.clone();
+    wrong["more"] = json("1");
+    assert!(against(EXPLORE, &wrong).is_err(), "keys nobody knows are let through");
 }
 
 #[test]
