@@ -278,6 +278,9 @@ pub(super) fn map_zero<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
 /// Source: mm/huge_memory.c `map_anon_folio_pmd`; mm/memory.c `do_anonymous_page`; mm/rmap.c `folio_add_new_anon_rmap`.
 pub(super) fn install_anon<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, new: Pfn<B::Number>) -> Progress {
     let (proc, vpn, order) = (cx.proc(), cx.vpn(), cx.st.folio(new).order);
+    if !cx.ptl_is_free(proc) {
+        return Progress::Blocked; // A copy of one of these pages may be between clearing its pte and setting it.
+    }
     let start = vpn.0 >> order << order;
     let pages = start..start + (1 << order);
     let by_pmd = order == cx.program.pmd_order;

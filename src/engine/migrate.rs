@@ -202,10 +202,14 @@ pub(super) fn lost_flags<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> PteFlags {
 
 /// The bits of a pte that a migration entry becomes.
 ///
-/// Source: mm/migrate.c `remove_migration_pte`; young and dirty since 2e3468778dbe (6.1).
+/// Source: mm/migrate.c `remove_migration_pte`; young and dirty since 2e3468778dbe (6.1). x86 sets the soft-dirty bit with the
+/// dirty one (arch/x86/include/asm/pgtable.h `pte_mkdirty`), whatever clear_refs did to the entry.
 fn restored<B: Size, S: Sink>(cx: &Cx<'_, B, S>, entry: PteFlags, vma: &Vma<B::Number>) -> PteFlags {
     let mut flags = entry - PteFlags::EXCLUSIVE;
     flags.remove(lost_flags(cx));
+    if flags.contains(PteFlags::DIRTY) {
+        flags.insert(PteFlags::SOFT_DIRTY);
+    }
     if entry.contains(PteFlags::UFFD_WP) || !vma.flags.contains(VmaFlags::WRITE) {
         flags.remove(PteFlags::WRITE);
     }
