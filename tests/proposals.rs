@@ -192,7 +192,7 @@ fn page(report: &Report, claims: &[Claim<'_>]) -> String {
         let (copies, vain) = (tally.copies, tally.gratuitous);
         let _ = writeln!(page, "| `{policy}` | {idea} | {ok} | {leak} | {lost} | {missed} | {other} | {copies} | {vain} |");
     }
-    page += "\nA design that copies always is safe and useless: read the columns together. A race counts with the verdict of its worst order.\n";
+    page += "\nA design that copies always is safe and useless: read the columns together. A race counts with what `cowl run` tells of one order.\n";
     for (policy, _) in PROPOSALS {
         let _ = writeln!(page, "\n### What goes wrong under `{policy}`\n");
         let tally = tally(report, policy);

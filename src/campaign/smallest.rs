@@ -247,4 +247,14 @@ mod tests {
         assert!(2 <= found.complete && 20_000 <= found.tried);
         assert_eq!(between("latest", "latest").tried, 0);
     }
+
+    /// M7: a writable pte alone proves what the test on mapcount 1 asks for.
+    #[test]
+    fn no_small_program_tells_the_two_forms_of_the_clear_refs_test_apart() {
+        let merged = find("linus-2021").expect("a built-in policy").policy;
+        let first = Policy { clear_refs_pinned: crate::policy::ClearRefsPinned::SkipMapcount1, ..merged };
+        let found = smallest(&first, &merged, 20_000, &|| false);
+        assert_eq!(found.parts, None);
+        assert_eq!((found.complete, found.tried), (4, 40_000));
+    }
 }

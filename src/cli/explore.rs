@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::args::{Explore, ExploreCommand, ExploreFormat, Random, Replay};
 use super::report::{self, Told};
 use super::terminal::{Searching, Stop};
@@ -49,9 +51,17 @@ pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
     let (stop, mut shown) = (Stop::listen(), Searching::new());
     let mut rows = Vec::new();
     let plans = plans(&args.files, &options, out, exit)?;
-    for (_, plan) in plans.iter().filter(|(_, plan)| explore::has_race(&plan.scenario.program)) {
+    let races: Vec<&Plan> =
+        plans.iter().map(|(_, plan)| plan).filter(|plan| explore::has_race(&plan.scenario.program)).collect();
+    if !plans.is_empty() && races.iter().all(|plan| plan.policies.is_empty()) {
+        report::complain(match races.is_empty() {
+            true => "nothing to explore: no scenario here has a `race { … }`, whose lines run at once\n",
+            false => "nothing to explore: the policies asked for lack what the races need; `cowl run` says what\n",
+        });
+    }
+    for plan in races {
         for (index, name, policy) in asked(plan, args.policy.is_empty()) {
-            let start = Instant::now();
+            let (start, cpu) = (Instant::now(), cpu_seconds());
             let mut ask = |progress: &Progress| {
                 shown.at(progress.states, progress.waiting, progress.bytes);
                 let late = args.seconds.filter(|max| *max <= start.elapsed().as_secs());
@@ -63,7 +73,7 @@ pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
             let explored = Explored::new(plan, name, *index, &named);
             tally(&explored, matches!(named.report.bounded(), None | Some(Bound::Shard(_))), exit);
             if args.table {
-                rows.push(search::table_row(&explored, start.elapsed().as_secs_f64()));
+                rows.push(search::table_row(&explored, cpu_seconds() - cpu));
             } else {
                 say(&explored, args.format, out)?;
             }
@@ -76,6 +86,12 @@ pub fn explore(args: &Explore, out: &mut Out<'_>, exit: &mut Exit) -> Result<(),
         out.text(&search::table(&rows))?;
     }
     Ok(())
+}
+
+/// CPU time of this process so far: what a search takes, whoever else uses the machine.
+fn cpu_seconds() -> f64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
 /// What is to be searched: all schedules within bounds, or some that are drawn.

@@ -201,12 +201,12 @@ pub fn replay<B: Searched>(model: &Model<'_, B>, schedule: &Schedule) -> Result<
     while !model.is_over(&node) {
         if let Some(outcome) = model.broken(&node) {
             replayed.ending = Ending::Came(outcome);
-            return Ok(replayed);
+            break;
         }
         let movable = movable(model, &node);
         if movable.is_empty() || replayed.steps.len() == STEPS_MAX {
             replayed.ending = if movable.is_empty() { Ending::Deadlock } else { Ending::Exhausted("steps") };
-            return Ok(replayed);
+            break;
         }
         let choice = 1 < movable.len();
         if choice && begun && schedule.0.get(turn).is_some_and(|now| is_over(model, &node, now, arrivals)) {
@@ -233,9 +233,10 @@ pub fn replay<B: Searched>(model: &Model<'_, B>, schedule: &Schedule) -> Result<
             Stepped::Exhausted(what) => replayed.ending = Ending::Exhausted(what),
         }
         if came != Stepped::On {
-            return Ok(replayed);
+            break;
         }
     }
+    // However it ended: a turn that began and did not come to its place was not followed.
     let missed = |now: &&Turn| begun && now.until.as_ref().is_some_and(|(_, nth)| arrivals < *nth);
     match schedule.0.get(turn).filter(missed) {
         Some(now) => Err(elsewhere(model, &node, turn, now)),

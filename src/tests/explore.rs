@@ -83,6 +83,12 @@ fn a_schedule_that_cannot_be_followed_names_the_first_step_that_differs() {
     };
     assert!(told("q ends").contains("no actor of that name"));
     assert!(told("p until").contains("cannot be read"));
+    let lost = "p at fork:dup; p/2 at gup_fast:nowhere";
+    let old = release("linux-5.9");
+    let model = Model::<Small>::new(&race.program, &old);
+    let read = schedule::Schedule::read(lost, &model);
+    let told_of_an_end = read.and_then(|turns| schedule::replay(&model, &turns)).expect_err("it must diverge").to_string();
+    assert!(told_of_an_end.contains("behind the last line of `p/2`"), "{told_of_an_end}");
     assert!(
         told("p/2 at gup_fast:nowhere; p ends").contains("does not come there"),
         "{}",

@@ -45,6 +45,14 @@ fn a_bound_is_said_and_has_an_exit_code_of_its_own() {
 }
 
 #[test]
+fn where_there_is_nothing_to_explore_it_is_said_why() {
+    let calm = file("explore-calm", "scenario a {\n    p: mmap buf 1 page\n}\n");
+    cowl_on("explore", &calm, "").ends(4).complains("no scenario here has a `race");
+    let race = "corpus/gallery/move-races-with-swap-in.cow";
+    cowl(&format!("explore {race} --policy linux-5.9")).ends(4).complains("lack what the races need");
+}
+
+#[test]
 fn parts_are_joined_and_a_missing_one_is_named() {
     let (path, folder) = (race("explore-shards"), folder("explore-parts"));
     let part = |nth: usize| {
@@ -75,8 +83,10 @@ fn a_schedule_that_is_printed_can_be_replayed_and_a_wrong_one_says_where_it_part
 fn a_race_is_made_small_and_its_lanes_are_shown() {
     let path = race("explore-reduce");
     let small = cowl_on("reduce --policy linux-5.9", &path, "").ends(0);
-    let small =
-        small.says("# signature: lost I3, wp::decide_small: copy; in a race of fork+pin").says("# schedule:").says("expect sometimes lost on linux-5.9");
+    let small = small
+        .says("# signature: lost I3, wp::decide_small: copy; in a race of fork+pin")
+        .says("# schedule:")
+        .says("expect sometimes lost on linux-5.9");
     assert!(!small.out.contains("read buf[1]") && small.out.contains("race {"), "{}", small.out);
     cowl_on("explain --policy linux-5.9", &path, "").ends(0).says("In other orders").says("gup_fast:recheck");
 }
