@@ -16,7 +16,8 @@ pub(super) fn free<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
         return Progress::Blocked;
     }
     let slot = cx.slot();
-    if slot.vma.flags.contains(VmaFlags::MAPPED) && slot.vma.cache_place().is_some() {
+    let is_anon = slot.vma.cache_place().is_none() && !slot.vma.is_hugetlb();
+    if slot.vma.flags.contains(VmaFlags::MAPPED) && !is_anon {
         cx.read_unlock(proc);
         return Progress::Failed(Failure::EINVAL);
     }

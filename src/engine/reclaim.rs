@@ -4,9 +4,9 @@ use super::{Cx, Progress, Ruling, huge, lazyfree, share, split, swap, transient}
 use crate::ir::Op;
 use crate::observe::Seen;
 use crate::policy::{Defect, SwapoutPinned};
-use crate::state::{At, FolioFlags, Grab, Pfn, Pte, PteFlags, ReclaimAt, Target, TaskFlags};
+use crate::state::{At, FolioFlags, Grab, Pfn, Pte, PteFlags, ReclaimAt, Target, TaskFlags, VmaFlags};
 use crate::trace::Sink;
-use crate::types::{Number, ProcId, Size, Vpn};
+use crate::types::{Failure, Number, ProcId, Size, Vpn};
 
 /// When reclaim asks for pins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +60,10 @@ fn isolate<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     if !cx.ptl_is_free(proc) || (by_process && !cx.try_read_lock(proc)) {
         return Progress::Blocked;
     }
+    if by_process && refuses_advice(cx.slot().vma.flags) {
+        cx.read_unlock(proc);
+        return Progress::Failed(Failure::EINVAL);
+    }
     transient::drain_batch(cx);
     let page = match cx.slot().pte.target {
         Target::Page(page) => page,
@@ -80,6 +84,13 @@ fn isolate<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
     cx.st.get(page);
     cx.me_mut().grab = (Target::Page(page), Grab::Get);
     cx.goto(At::Reclaim(ReclaimAt::Lock))
+}
+
+/// Memory that is on no LRU list is not advised about.
+///
+/// Source: mm/madvise.c `can_madv_lru_vma`, `madvise_pageout` (5.4).
+fn refuses_advice(vma: VmaFlags) -> bool {
+    vma.intersects(VmaFlags::HUGETLB | VmaFlags::PFNMAP)
 }
 
 /// Locks the folio, unless somebody else has, and asks whether it may go at all.

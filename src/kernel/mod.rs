@@ -4,5 +4,6 @@
 pub mod agent;
 pub mod host;
 pub mod sayable;
+pub mod thin;
 pub mod vm;
 pub mod wire;

@@ -9,8 +9,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::thin::Thin;
+
 /// Told apart from later versions by the runner.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The agent's first line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -95,7 +97,8 @@ impl Default for Limits {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     Probed(Vec<Feature>),
-    Ran(Ran),
+    /// Facts are told in short.
+    Ran(Thin),
     /// What came, each with how often; the lines of a race in the order of the program.
     Raced(Vec<(u32, Ran)>),
     Timed {
@@ -119,42 +122,6 @@ pub struct Ran {
     pub unseen: BTreeMap<String, String>,
     /// Where the time went.
     pub times: Times,
-}
-
-impl Ran {
-    /// Leaves out what is known of a page where it is as after the line before: large folios have many pages, and lines to a virtual
-    /// machine are slow.
-    pub fn thin(mut self) -> Self {
-        self.each_page(|before, now| {
-            if before == Some(&*now) {
-                *now = Facts::default();
-            }
-        });
-        self
-    }
-
-    /// Puts in again what [`Self::thin`] left out.
-    pub fn full(mut self) -> Self {
-        self.each_page(|before, now| {
-            if let (Some(before), true) = (before, *now == Facts::default()) {
-                *now = before.clone();
-            }
-        });
-        self
-    }
-
-    /// Shows each page's facts after each line, and beside them those after the line before, as they are when all are told.
-    fn each_page(&mut self, mut show: impl FnMut(Option<&Facts>, &mut Facts)) {
-        let mut known: BTreeMap<String, Facts> = BTreeMap::new();
-        for line in &mut self.lines {
-            for (page, facts) in &mut line.facts {
-                let told = facts.clone();
-                show(known.get(page), facts);
-                let whole = if told == Facts::default() { facts.clone() } else { told };
-                known.insert(page.clone(), whole);
-            }
-        }
-    }
 }
 
 /// Why a scenario stopped before its end.
@@ -281,31 +248,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_that_are_as_before_are_left_out_on_the_way_and_put_in_again() {
-        let facts = |count| Facts { mapcount: Some(Fact::Observed(count)), ..Facts::default() };
-        let line = |facts: &[(&str, Facts)]| Line {
-            pc: 0,
-            ended: Ended::Ok,
-            done: 1,
-            seen: Vec::new(),
-            faults: None,
-            facts: facts.iter().map(|(page, facts)| ((*page).to_owned(), facts.clone())).collect(),
-        };
-        let lines = vec![
-            line(&[("a", facts(1)), ("b", facts(1))]),
-            line(&[("a", facts(1)), ("b", facts(2))]),
-            line(&[]),
-            line(&[("a", facts(1)), ("b", facts(1))]),
-        ];
-        let ran = Ran { id: 1, lines, stopped: None, unseen: BTreeMap::new(), times: Times::default() };
-        let thin = ran.clone().thin();
-        let told: Vec<usize> =
-            thin.lines.iter().map(|line| line.facts.iter().filter(|(_, f)| *f != Facts::default()).count()).collect();
-        assert_eq!(told, [2, 1, 0, 1]);
-        assert_eq!(thin.full(), ran);
-    }
-
-    #[test]
     fn a_request_and_an_answer_are_one_line_each_and_read_back_the_same() {
         let job = Job {
             id: 7,
@@ -334,7 +276,7 @@ mod tests {
         };
         let unseen = BTreeMap::from([("refcount".to_owned(), "no interface".to_owned())]);
         let ran = Ran { id: 7, lines: vec![line], stopped: Some(Stop::Unannounced), unseen, times: Times::default() };
-        let text = serde_json::to_string(&Answer::Ran(ran.clone())).expect("JSON");
-        assert_eq!(serde_json::from_str::<Answer>(&text).expect("JSON"), Answer::Ran(ran));
+        let text = serde_json::to_string(&Answer::Ran(Thin::of(ran.clone()))).expect("JSON");
+        assert_eq!(serde_json::from_str::<Answer>(&text).expect("JSON"), Answer::Ran(Thin::of(ran)));
     }
 }

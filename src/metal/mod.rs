@@ -7,6 +7,7 @@ pub mod judge;
 pub mod junit;
 pub mod ledger;
 pub mod matrix;
+mod open;
 pub mod race;
 pub mod story;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge;
+use super::open::{self, Before};
 use crate::check::report::{PageFacts, Reading, Run, Step};
 use crate::ir::{Ending, Program};
 use crate::kernel::wire::{Ended, Fact, Facts, Line, Ran, Saw};
@@ -15,11 +16,11 @@ pub const FACTS: &[&str] =
     &["value", "frame", "kind", "ksm", "present", "swapped", "soft_dirty", "uffd_wp", "mapcount", "exclusive"];
 
 /// Why a page of which the engine and a kernel may say different things is not held against them.
-const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel leaves them to the next fault where nothing was \
+pub(super) const ZERO_PTES: &str = "whether fork hands on ptes of the zero page: a kernel leaves them to the next fault where nothing was \
      ever stored in the vma (mm/memory.c, `vma_needs_copy`), and the model does not know which vmas have merged meanwhile";
 
 /// The same for pages of files.
-const AROUND: &str = "which ptes of a file a fault fills besides its own: a kernel maps what the page cache has around it \
+pub(super) const AROUND: &str = "which ptes of a file a fault fills besides its own: a kernel maps what the page cache has around it \
      (mm/memory.c, `do_fault_around`), and the model does not";
 
 /// Why what a kernel tells of some pages of a large folio is not held against the engine.
@@ -57,6 +58,11 @@ pub struct Comparison {
     /// How many pages of how many lines are left open, and why.
     pub unspecified: BTreeMap<&'static str, usize>,
     pub difference: Option<Difference>,
+    /// It ends where what is left open decided how a line ends.
+    pub cut: bool,
+    /// Pages that are left open: those that may be the zero page or nothing, and those that a fault maps besides its own.
+    zero: BTreeSet<At>,
+    around: BTreeSet<At>,
 }
 
 /// Where two stories part.
@@ -265,6 +271,15 @@ pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, 
         entry.what != "exclusive" || !untold.contains(&(entry.line, entry.page.as_deref().unwrap_or_default()))
     });
     let mut compared = compare(&ours, &theirs, &zero_pages(engine));
+    if let Some(difference) = &compared.difference {
+        let line = engine.steps.iter().position(|step| step.pc == difference.pc).unwrap_or_default();
+        let before = Before { zero: &compared.zero, around: &compared.around, line };
+        if let Some(why) = open::ending(program, difference, &before) {
+            compared.difference = None;
+            compared.cut = true;
+            *compared.unspecified.entry(why).or_default() += 1;
+        }
+    }
     if !no_kinds.is_empty() {
         compared.unspecified.insert(NO_KINDS, no_kinds.len());
     }
@@ -316,12 +331,16 @@ pub fn compare(engine: &[Entry], kernel: &[Entry], zero: &BTreeSet<At>) -> Compa
     let kernel = in_the_engines_letters(&engine, kernel);
     let unspecified = [(ZERO_PTES, zero.len()), (AROUND, around.len())].into_iter().filter(|(_, pages)| 0 < *pages);
     let difference = difference(&engine, &kernel.iter().collect::<Vec<_>>());
-    Comparison { entries: kernel.len(), unspecified: unspecified.collect(), difference }
+    let unspecified = unspecified.collect();
+    Comparison { entries: kernel.len(), unspecified, difference, cut: false, zero, around }
 }
 
-/// Whether what was left open leaves the story such that it can be told again from the engine alone: a ledger keeps no other.
+/// Whether the engine tells the same story, and what was left open leaves it such that it can be told again from the engine alone:
+/// a ledger keeps no other.
 pub fn is_for_a_ledger(compared: &Comparison) -> bool {
-    ![AROUND, SPECIAL].iter().any(|why| compared.unspecified.contains_key(why))
+    compared.difference.is_none()
+        && !compared.cut
+        && ![AROUND, SPECIAL].iter().any(|why| compared.unspecified.contains_key(why))
 }
 
 /// The facts of which a ledger keeps the story, and that story: without marks where those of some pages could not be told.
@@ -438,6 +457,7 @@ mod tests {
         assert!(!is_for_a_ledger(&compared));
         let compared = compare(&page("true", "shmem", "1"), &page("true", "shmem", "2"), &BTreeSet::new());
         assert!(compared.difference.is_some(), "nothing was mapped around: the count is another");
+        assert!(!is_for_a_ledger(&compared), "what differs is no row");
     }
 
     #[test]

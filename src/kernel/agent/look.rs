@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::stretch::{PAGE, Stretch};
 use super::survey::Glance;
 use super::sys;
+use crate::kernel::thin::letter;
 use crate::kernel::wire::{Fact, Facts};
 use crate::types::{FileId, ProcId, Vpn};
 
@@ -210,15 +211,6 @@ impl Letters {
     /// Forgets pages that nothing refers to any more: their frames may come back as other pages.
     pub fn keep(&mut self, is_kept: impl Fn(u64) -> bool) {
         self.of.retain(|pfn, (_, file)| file.is_some() || is_kept(*pfn));
-    }
-}
-
-/// `A`, `B`, … `Z`, `AA`.
-fn letter(number: u32) -> String {
-    let last = char::from(b'A' + (number % 26) as u8);
-    match number / 26 {
-        0 => last.to_string(),
-        more => format!("{}{last}", letter(more - 1)),
     }
 }
 

@@ -32,6 +32,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::process::{Signal, WaitOptions};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
+use super::thin::Thin;
 use super::wire::{Answer, Feature, Hello, Job, Ran, Request, Times, VERSION};
 use crate::ir::Program;
 use look::{Frames, Sight};
@@ -83,7 +84,7 @@ pub fn serve(requests: impl BufRead, mut answers: impl Write) -> io::Result<()> 
                 agent.probe(system);
                 Answer::Probed(agent.features.clone())
             }
-            Ok(Request::Run(job)) => Answer::Ran(director::run(&agent, &job, None).thin()),
+            Ok(Request::Run(job)) => Answer::Ran(Thin::of(director::run(&agent, &job, None))),
             Ok(Request::Race { job, seed, rounds }) => Answer::Raced(race(&agent, &job, seed, rounds)),
             Ok(Request::Bare { rounds }) => bare(rounds)?,
         };

@@ -12,7 +12,7 @@ use super::stretch::{PAGE, Stretch};
 use super::sys::{self, Kind, Signal};
 use super::uffd;
 use super::worker::{Failed, Process, Reply, failed, hand_over};
-use crate::ir::{Advice, Area, Backing, Instr, MemKind, Op, Prot, RefArea, Sharing, Speed, UffdMode};
+use crate::ir::{Advice, Area, Backing, Ending, Instr, MemKind, Op, Prot, RefArea, Sharing, Speed, UffdMode};
 use crate::kernel::sayable::is_gup_test;
 use crate::kernel::wire::Saw;
 use crate::types::{Pc, ProcId, RefId, ValueId, Vpn, WordId};
@@ -298,12 +298,14 @@ impl Act<'_> {
         whole(area, done)
     }
 
-    /// What the memory is registered for: the last to say so before this instruction.
+    /// What the memory is registered for: the last to say so with success before this instruction.
     fn uffd_mode(&self, area: Area) -> UffdMode {
         let before = self.process.inherited.plan.program.code[..self.pc.idx()].iter().rev();
         let mode = |instr: &Instr| match instr.op {
             Op::UffdRegister { area: other, mode }
-                if other.proc == area.proc && other.pages().any(|page| page == area.start) =>
+                if instr.ending == Ending::Succeeds
+                    && other.proc == area.proc
+                    && other.pages().any(|page| page == area.start) =>
             {
                 Some(mode)
             }

@@ -45,7 +45,7 @@ impl Guest {
     /// Where no new machine can be had, too many of them died, or somebody asked to stop.
     pub fn run(&mut self, job: &Job) -> Result<Ran, Failed> {
         Ok(match self.ask_about(job, &Request::Run(job.clone()))? {
-            Ok(Answer::Ran(ran)) if ran.id == job.id => ran.full(),
+            Ok(Answer::Ran(ran)) if ran.id() == job.id => ran.full(),
             Ok(_) => crashed(job, "the agent answered something else".to_owned()),
             Err(why) => crashed(job, why),
         })

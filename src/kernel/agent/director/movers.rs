@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Director, Flow};
 use crate::ir::{Area, MemKind, Op};
 use crate::kernel::agent::held::debug_file;
-use crate::kernel::agent::look::Entry;
+use crate::kernel::agent::look::{Entry, is_tail};
 use crate::kernel::agent::stretch::{PAGE, Stretch};
 use crate::kernel::agent::sys;
 use crate::kernel::agent::system::Change;
@@ -231,18 +231,26 @@ impl Director<'_> {
         Ok(())
     }
 
-    /// An area with the rest of the large folios that its mapping is about: reclaim takes them as a whole, advice about a part splits
-    /// them.
+    /// An area with the rest of the THPs that it begins and ends in, where a PMD maps them: reclaim takes these as a whole, and
+    /// advice about a part splits them.
     fn whole_folios(&self, area: Area) -> Area {
-        let mem = &self.program().mems[area.mem.idx()];
-        let pages = match mem.kind {
-            MemKind::Thp => 1 << PMD_ORDER,
-            MemKind::Mthp { order } => 1 << order,
-            MemKind::Pages | MemKind::Hugetlb { .. } => return area,
+        let mem = self.program().mems[area.mem.idx()].area;
+        let place = |page: u16| self.inherited.plan.page(area.proc, Vpn(page));
+        // The page goes on with what is mapped before it, and advice must not begin between the two.
+        let goes_on = |page: u16| {
+            let eye = self.procs[area.proc.idx()].as_ref().and_then(|proc| proc.eye.as_ref());
+            let flags = self.pfn(area.proc, Vpn(page)).and_then(|pfn| self.agent.frames.flags(pfn));
+            let by_pmd = eye.and_then(|eye| eye.is_pmd_mapped(place(page)));
+            flags.is_some_and(is_tail) && by_pmd != Some(false)
         };
-        let (first, end) = (area.start.0 - mem.area.start.0, area.start.0 - mem.area.start.0 + area.len);
-        let (first, end) = (first / pages * pages, end.next_multiple_of(pages).min(mem.area.len));
-        Area { start: Vpn(mem.area.start.0 + first), len: end - first, ..area }
+        let (mut first, mut end) = (area.start.0, area.start.0 + area.len);
+        while mem.start.0 < first && goes_on(first) {
+            first -= 1;
+        }
+        while end < mem.start.0 + mem.len && goes_on(end) {
+            end += 1;
+        }
+        Area { start: Vpn(first), len: end - first, ..area }
     }
 
     /// Base pages of the folios that a mapping is about.
