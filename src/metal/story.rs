@@ -58,7 +58,7 @@ pub struct Comparison {
     /// How many pages of how many lines are left open, and why.
     pub unspecified: BTreeMap<&'static str, usize>,
     pub difference: Option<Difference>,
-    /// It ends where what is left open decided how a line ends.
+    /// It ends where the two differ in what is left open.
     pub cut: bool,
     /// Pages that are left open: those that may be the zero page or nothing, and those that a fault maps besides its own.
     zero: BTreeSet<At>,
@@ -274,7 +274,7 @@ pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, 
     if let Some(difference) = &compared.difference {
         let line = engine.steps.iter().position(|step| step.pc == difference.pc).unwrap_or_default();
         let before = Before { zero: &compared.zero, around: &compared.around, line };
-        if let Some(why) = open::ending(program, difference, &before) {
+        if let Some(why) = open::why(program, difference, &before) {
             compared.difference = None;
             compared.cut = true;
             *compared.unspecified.entry(why).or_default() += 1;

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::scenario_files;
 use crate::check::lacks;
 use crate::ir::{Outcome, Scenario};
+use crate::metal::ledger::Row;
 use crate::policy::{self, Kind, LATEST_NAME};
 use crate::render::compress;
 
@@ -120,12 +121,44 @@ fn page(tests: &[Test]) -> String {
             write!(page, "\n## {}\n\n| test |{heads}\n|---|{}\n", policy::builtin()[policy].name, "---|".repeat(KINDS.len()));
         tests.iter().filter(anonymous).for_each(|test| page += &row(test, policy));
     }
+    page += &seen();
     page += "\n## Under which policies each goes wrong\n";
     for test in tests {
         let _ = write!(page, "\n{}\n\n", test.name);
         for (wrong, kinds) in groups(test) {
             let wrong = if wrong.is_empty() { "nowhere" } else { &wrong };
             let _ = writeln!(page, "- {}: {wrong}", kinds.join(", "));
+        }
+    }
+    page
+}
+
+/// What kernels were seen to do with the same cases. That each is what the engine says, the test of the ledger checks.
+fn seen() -> String {
+    let rows: Vec<Row> = include_str!("../../corpus/ledger.tsv").lines().filter_map(Row::read).collect();
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.file.starts_with("corpus/selftest/cow/")).collect();
+    let mut kernels: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    rows.iter().for_each(|row| kernels.entry(&row.release).or_default().push(row));
+    let mut page = String::from(
+        "\n## On real kernels\n\n\
+         Cases that were run on kernels with swap and huge pages on, and agreed in the outcome and in every fact that the kernel shows\n\
+         (`corpus/ledger.tsv`). What cannot be run there is mostly R/O pins, which want gup_test, and before 6.8 folios smaller than a THP.\n\n\
+         | kernel | cases | ok | leak | lost | fails |\n|---|---|---|---|---|---|\n",
+    );
+    for (release, rows) in &kernels {
+        let count = |outcome: &str| rows.iter().filter(|row| row.outcome.starts_with(outcome)).count();
+        let [ok, leak, lost, fails] = ["ok", "leak", "lost", "fails"].map(count);
+        let _ = writeln!(page, "| {release} | {} | {ok} | {leak} | {lost} | {fails} |", rows.len());
+    }
+    page += "\nThose that went wrong:\n\n";
+    for (release, rows) in &kernels {
+        let mut wrong: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.outcome != "ok") {
+            wrong.entry((&row.scenario, &row.outcome)).or_default().push(&row.kind);
+        }
+        for ((test, outcome), kinds) in wrong {
+            let kinds = if kinds == ["-"] { String::new() } else { format!(" over {}", kinds.join(", ")) };
+            let _ = writeln!(page, "- {release}: {outcome}: {test}{kinds}");
         }
     }
     page

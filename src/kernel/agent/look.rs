@@ -12,7 +12,7 @@ use super::survey::Glance;
 use super::sys;
 use crate::kernel::thin::letter;
 use crate::kernel::wire::{Fact, Facts};
-use crate::types::{FileId, ProcId, Vpn};
+use crate::types::{FileId, PMD_ORDER, ProcId, Vpn};
 
 const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
@@ -31,6 +31,9 @@ const KPF_KSM: u64 = 1 << 21;
 const KPF_ZERO: u64 = 1 << 24;
 /// On anonymous pages the bit that a kernel keeps as PG_anon_exclusive; no promise of an interface, so it is tried first.
 const KPF_EXCLUSIVE: u64 = 1 << 34;
+
+/// The number of a page in its THP.
+const THP_MASK: u64 = (1 << PMD_ORDER) - 1;
 
 /// What can be seen here; found out by the probe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -78,7 +81,11 @@ impl Frames {
 
     /// Whether the swap cache holds an anonymous page, which may come back as the page that it was.
     pub fn is_in_swap_cache(&self, pfn: u64) -> bool {
-        self.flags(pfn).is_some_and(|flags| flags & (KPF_ANON | KPF_SWAPCACHE) == KPF_ANON | KPF_SWAPCACHE)
+        let is = |flags: u64| flags & (KPF_ANON | KPF_SWAPCACHE) == KPF_ANON | KPF_SWAPCACHE;
+        let Some(flags) = self.flags(pfn) else { return false };
+        // Some kernels say it of the first page of a THP alone.
+        let first = || self.flags(pfn & !THP_MASK).filter(|first| first & KPF_COMPOUND_HEAD != 0);
+        is(flags) || is_tail(flags) && first().is_some_and(is)
     }
 
     /// Whether a page is being written to its disk.

@@ -26,12 +26,35 @@ pub(super) struct Glance {
     pub pmd: Option<(bool, Option<u64>)>,
 }
 
+/// How often pages are looked at until the kernel leaves them where they are meanwhile.
+const LOOKS_MAX: u32 = 4;
+
 /// Looks at pages of one process, in their order.
+///
+/// The kernel may move a page at any time, to compact memory; what is read of its old frame then is about nothing, or about another.
 pub(super) fn survey(eye: &Eye, plan: &Plan, places: &[Place], frames: &Frames, sight: Sight) -> Vec<Glance> {
+    let mut glances = look(eye, plan, places, frames, sight);
+    for _ in 1..LOOKS_MAX {
+        let now = mapped_in_a_row(eye, plan, places).flat_map(|(_, pages)| eye.entries(pages));
+        if now.eq(glances.iter().map(|glance| glance.entry)) {
+            break;
+        }
+        glances = look(eye, plan, places, frames, sight);
+    }
+    glances
+}
+
+/// Pages that follow each other, and where they are.
+fn mapped_in_a_row<'p>(eye: &'p Eye, plan: &'p Plan, places: &'p [Place]) -> impl Iterator<Item = (&'p [Place], Stretch)> {
+    let at = |place: &Place| plan.page(eye.proc, place.0).at();
+    runs(places, move |before, after| at(after) == at(before) + PAGE)
+        .map(move |run| (run, Stretch::new(at(&run[0]), run.len() * PAGE)))
+}
+
+fn look(eye: &Eye, plan: &Plan, places: &[Place], frames: &Frames, sight: Sight) -> Vec<Glance> {
     let mut glances = Vec::with_capacity(places.len());
-    for run in runs(places, |before, after| plan.page(eye.proc, after.0).at() == plan.page(eye.proc, before.0).at() + PAGE) {
-        let first = plan.page(eye.proc, run[0].0).at();
-        let entries = eye.entries(Stretch::new(first, run.len() * PAGE));
+    for (run, pages) in mapped_in_a_row(eye, plan, places) {
+        let (first, entries) = (pages.at(), eye.entries(pages));
         let mut here: Vec<Glance> = entries.into_iter().map(|entry| Glance { entry, ..Glance::default() }).collect();
         contents(eye, plan, run, first, &mut here);
         glances.append(&mut here);

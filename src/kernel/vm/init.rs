@@ -27,6 +27,8 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 const DISK: &str = "/dev/ram0";
 /// The disk of qemu's making. Its driver is in every kernel and finds it while others start.
 const SWAP: &str = "/dev/nvme0n1";
+/// How eagerly memory is compacted in the background, which moves the pages that scenarios are about. Since 5.9.
+const COMPACTION: &str = "/proc/sys/vm/compaction_proactiveness";
 /// Until the disk is there.
 const SWAP_WAIT: Duration = Duration::from_secs(2);
 /// The serial port in every kernel.
@@ -66,6 +68,8 @@ fn serve() -> io::Result<()> {
     for (kind, place, needed) in MOUNTS {
         mount_one(kind, place).or_else(|error| if *needed { Err(error) } else { Ok(()) })?;
     }
+    // Where there is no such setting, nothing is compacted ahead of time either.
+    let _ = fs::write(COMPACTION, "0");
     for module in modules() {
         // One that another kernel needs, or whose device is missing, is no reason to stop.
         if let Err(error) = load(&module) {

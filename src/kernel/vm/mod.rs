@@ -48,7 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             program: None,
-            memory_mib: 1024,
+            memory_mib: 2048,
             disk_mib: 72,
             boot: Duration::from_secs(120),
             answer: Duration::from_secs(60),

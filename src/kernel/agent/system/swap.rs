@@ -122,11 +122,11 @@ pub(super) fn off(journal: &[Undo]) -> Result<(), String> {
     ours.try_for_each(|path| swapoff(path))
 }
 
-/// swapoff(2); what is no swap is no failure.
+/// swapoff(2); what is no swap is no failure, nor what this user may not switch off: nothing was switched on then.
 pub(super) fn swapoff(path: &str) -> Result<(), String> {
     let done = CString::new(path).map_err(io::Error::from).and_then(|path| sys::swap_off(&path));
     match done {
-        Err(error) if ![Some(libc::EINVAL), Some(libc::ENOENT)].contains(&error.raw_os_error()) => {
+        Err(error) if ![Some(libc::EINVAL), Some(libc::ENOENT), Some(libc::EPERM)].contains(&error.raw_os_error()) => {
             Err(format!("swapoff {path}: {error}"))
         }
         _ => Ok(()),
