@@ -189,14 +189,17 @@ fn told(scenario: &Scenario, (called, policy): (&str, &Policy), (ending, blame):
     };
     let text = printer::scenario(&Scenario { expects, ..scenario.clone() }, &[called]);
     let signature = format!("{ending}{blame}; in a race of {verbs}");
-    Small { signature, ending, text, schedule, states, known: known(&scenario.program) }
+    Small { signature, ending, text, schedule, states, known: known(&scenario.program, ending) }
 }
 
 /// What every release is known for.
-fn known(program: &Program) -> Option<&'static str> {
+fn known(program: &Program, ending: Ending) -> Option<&'static str> {
     let has = |verb: Verb| program.code.iter().any(|instr| instr.op.verb() == verb);
     let gets = [Verb::Get, Verb::Vmsplice, Verb::DirectRead, Verb::DirectWrite, Verb::Hold].into_iter().any(has);
     match () {
+        () if ending == Ending::Came(Outcome::Breach(14)) && has(Verb::Pin) && has(Verb::ClearRefs) => {
+            Some("I14: clear_refs skips a pinned page whose pte became writable without a store")
+        }
         () if gets => Some("I5: what holds a get keeps no promise across fork, copy or reclaim"),
         () if has(Verb::Fork) && has(Verb::Pin) => Some("I16: fork copies a pinned page early, before other pages (B34)"),
         () => None,
