@@ -252,12 +252,7 @@ const RACING: &[Defect] = &[
 ];
 
 /// Defects that the committed table has no figures for, and why: debts of the search.
-pub const OPEN: &[(Defect, &str)] = &[
-    (Defect::HugetlbOwnerCannotSteal, "no pool that is drawn is empty: `system hugetlb` is not"),
-    (Defect::SpecialTestedByRefcount, "no memory of a device is drawn"),
-    (Defect::ForceIgnoresExclusive, "not hunted with this base yet"),
-    (Defect::ForceIgnoresTrackers, "not hunted with this base yet"),
-];
+pub const OPEN: &[(Defect, &str)] = &[];
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,15 @@ const HEAD: [u8; 4] = *b"cow\x01";
 /// Bytes of a statement.
 const STATEMENT: usize = 8;
 
+/// Huge pages of a pool whose number is said, at most.
+const POOL_MAX: u16 = 11;
+
+/// In the detail of a mapping: of a driver's pages.
+const SPECIAL: u8 = 1 << 6;
+
+/// In the detail of a mapping: of a device's own memory.
+const DEVICE: u8 = 1 << 7;
+
 /// How many of each thing a statement can name.
 const IDS: usize = 16;
 
@@ -141,8 +150,12 @@ pub fn decode(bytes: &[u8], settings: &Settings, manner: Manner) -> Option<Case>
     }
     for bytes in code {
         // A name is known by its kind to whoever maps it.
-        if let [0, _, about, kind, ..] = bytes {
+        if let [0, _, about, kind, _, file, detail, _] = bytes {
             from.mems[usize::from(about & 15)].kind = kind_of(*kind);
+            from.system.hugetlb = pool_of(*kind).or(from.system.hugetlb);
+            if detail & DEVICE != 0 && (1..=IDS).contains(&usize::from(*file)) {
+                from.files[usize::from(*file) - 1].kind = FileKind::Device;
+            }
         }
     }
     let code = code.iter().filter_map(|bytes| instruction(&from, bytes));
@@ -217,7 +230,16 @@ fn statement(program: &Program, instr: &Instr) -> [u8; STATEMENT] {
                 Backing::File(file) => 1 + file.0 + if program.files[file.idx()].name.is_empty() { 0 } else { IDS as u8 },
                 Backing::Anon | Backing::Special => 0,
             };
-            (sharing as u8) << 4 | prot as u8
+            let device = matches!(backing, Backing::File(file) if program.files[file.idx()].kind == FileKind::Device);
+            let special = backing == Backing::Special;
+            let made_of = if device {
+                DEVICE
+            } else if special {
+                SPECIAL
+            } else {
+                0
+            };
+            made_of | (sharing as u8) << 4 | prot as u8
         }
         Op::Mremap { to: second, .. } | Op::UffdMove { to: second, .. } | Op::KsmMerge { b: second, .. } => {
             let (about, start) = place(second);
@@ -249,7 +271,7 @@ fn kind_code(program: &Program, area: Area) -> u8 {
         MemKind::Pages if program.pmd_order == SMALL_PMD_ORDER => 2,
         MemKind::Pages => 0,
         MemKind::Thp => 1,
-        MemKind::Hugetlb { order: None } => 3,
+        MemKind::Hugetlb { order: None } => program.system.hugetlb.map_or(3, |pages| 4 + pages.min(POOL_MAX) as u8),
         MemKind::Mthp { order } => 16 + order % 16,
         MemKind::Hugetlb { order: Some(order) } => 64 + order % 64,
     }
@@ -258,11 +280,16 @@ fn kind_code(program: &Program, area: Area) -> u8 {
 fn kind_of(code: u8) -> MemKind {
     match code {
         1 => MemKind::Thp,
-        3 => MemKind::Hugetlb { order: None },
+        3..16 => MemKind::Hugetlb { order: None },
         16..32 => MemKind::Mthp { order: code - 16 },
         64..128 => MemKind::Hugetlb { order: Some(code - 64) },
         _ => MemKind::Pages,
     }
+}
+
+/// Huge pages of the pool, where a mapping says how many there are.
+fn pool_of(code: u8) -> Option<u16> {
+    if (4..16).contains(&code) { Some(u16::from(code - 4)) } else { None }
 }
 
 /// Whether a mapping is one of a world whose PMDs map few pages.
@@ -297,13 +324,15 @@ fn instruction(from: &Program, &[code, actor, about, start, len, word, detail, e
     let prot = || [Prot::None, Prot::Ro, Prot::Rw].get(usize::from(detail & 15)).copied();
     let op = match verb {
         Verb::Mmap => {
-            let sharing = if detail >> 4 == 0 { Sharing::Private } else { Sharing::Shared };
+            let sharing = if detail >> 4 & 3 == 0 { Sharing::Private } else { Sharing::Shared };
             let backing = match (word, sharing) {
+                (0, _) if detail & SPECIAL != 0 => Backing::Special,
                 (0, Sharing::Private) => Backing::Anon,
                 (0, Sharing::Shared) => Backing::File(FileId(0)),
                 (file, _) => Backing::File(FileId((file - 1) % (2 * IDS as u8))),
             };
-            let nameless = matches!(backing, Backing::File(file) if file.idx() < IDS);
+            let ram = |file: FileId| file.idx() < IDS && from.files[file.idx()].kind != FileKind::Device;
+            let nameless = matches!(backing, Backing::File(file) if ram(file));
             let sharing = if nameless { Sharing::Shared } else { sharing };
             Op::Mmap { area: whole, backing, sharing, prot: prot()? }
         }

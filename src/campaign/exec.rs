@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::run::{End, Watch, World, drive};
 use crate::state::State;
 use crate::trace::{Event, Row, Sink};
-use crate::types::{Pc, Small};
+use crate::types::{Failure, Pc, Small};
 
 /// Where a program went wrong first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,6 +190,12 @@ impl<C: Cover> Watch<Small, Lent<'_, C>> for Checker<'_> {
             self.transitions.push((op, end, page));
         }
         self.books(world, pc);
+        if end == End::Failed(Failure::SIGBUS)
+            && self.look != Look::Accounts
+            && let Some(broken) = Books::refused(self.instr(pc).op, &world.st)
+        {
+            self.is_wrong(Wrong::Broken(pc, broken));
+        }
         if let (Some(before), Some(rule)) = (self.before.take(), Books::about(self.instr(pc).op))
             && let Some(broken) = rule(self.program, self.instr(pc).op, &before, &world.st)
         {

@@ -34,7 +34,7 @@ pub fn mutated<O: Borrow<Program>>(
     for _ in 0..=dice.below(CHANGES_MAX) {
         change(&mut lines, of, dice);
     }
-    let mut sketch = Sketch::new(settings.limits, settings.wild_percent, program.pmd_order);
+    let mut sketch = Sketch::new(settings.limits, settings.wild_percent, program.pmd_order).on(program.system);
     let mut renames = [0, 1].map(|which: usize| Renames::of(of[which], Manner::Loosely));
     for line in &lines {
         if sketch.program().code.len() == settings.statements {

@@ -119,6 +119,12 @@ const I24: Invariant = Invariant {
     says: "a large folio that no second address space is said to map is mapped by one alone",
     source: "mm/memory.c __wp_can_reuse_large_anon_folio (1da190f4d0a6); include/linux/rmap.h folio_add_return_large_mapcount",
 };
+const I25: Invariant = Invariant {
+    number: 25,
+    id: "I25",
+    says: "who reserved a huge page never fails a store to it for want of one while others only borrow it",
+    source: "mm/hugetlb.c hugetlb_wp, unmap_ref_private (04f2cbe35699)",
+};
 const I26: Invariant = Invariant {
     number: 26,
     id: "I26",
@@ -141,8 +147,8 @@ const I28: Invariant = Invariant {
     source: "mm/memory.c vm_normal_page; mm/gup.c check_vma_flags",
 };
 
-/// Every rule that is judged on states.
-pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I18, I19, I20, I22, I23, I24, I26, I27, I28];
+/// Every rule that is judged on states; I25 on the state that a failed store leaves.
+pub const ALL: &[Invariant] = &[I6, I7, I8, I9, I10, I11, I12, I13, I14, I15, I18, I19, I20, I22, I23, I24, I25, I26, I27, I28];
 
 /// Rules that hold of any design, however wrong about who owns a page: counts add up, and zeros stay zeros.
 pub const ACCOUNTS: [u8; 4] = [9, 10, 19, 28];
@@ -498,6 +504,16 @@ impl Books {
             return Broken::at(14, proc, vpn);
         }
         None
+    }
+
+    /// I25, of the state that a store left which got a SIGBUS: the page that it failed at is the first that is not writable.
+    pub fn refused<B: Size>(op: Op, st: &State<B>) -> Option<Broken> {
+        let Op::Write { area, .. } = op else { return None };
+        let at = area.pages().find(|vpn| !st.pte(area.proc, *vpn).flags.contains(PteFlags::WRITE))?;
+        let (pte, vma) = (st.pte(area.proc, at), st.slot(area.proc, at).vma);
+        let borrowed = pte.target.pfn().is_some_and(|pfn| st.folio(pfn).is_anon());
+        let reserved = vma.flags.contains(VmaFlags::HUGETLB | VmaFlags::RESERVED);
+        if borrowed && reserved { Broken::at(25, area.proc, at) } else { None }
     }
 
     /// What is to be asked about a whole instruction once it is done, of the state before it and the one after; `None` for most.

@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::run::{End, Watch, World, as_announced, drive};
 use crate::state::State;
 use crate::trace::{Trace, What};
-use crate::types::{Large, Pc};
+use crate::types::{Failure, Large, Pc};
 
 /// Pages of all address spaces up to which the books are gone through after every step. Those of a larger world are after every
 /// step of a race, at the end of a line, and else as often as leaves a step's share of it small.
@@ -322,6 +322,11 @@ impl Watch<Large, Trace> for Judge<'_> {
         let program = self.program();
         let instr = &program.code[pc.idx()];
         let woken = end == End::Finished && self.slept.contains(&pc);
+        if end == End::Failed(Failure::SIGBUS)
+            && let Some(broken) = Books::refused(instr.op, &world.st)
+        {
+            self.breach(world, pc, broken);
+        }
         let expected = woken || as_announced(instr.ending, end) || is_permitted(program, pc, end);
         if !expected {
             self.end_violation(pc, end);

@@ -59,7 +59,7 @@ impl Renames {
 
 /// Says one program again from its beginning.
 pub fn again(from: &Program, code: impl IntoIterator<Item = Instr>, settings: &Settings, manner: Manner) -> Program {
-    let mut sketch = Sketch::new(settings.limits, settings.wild_percent, from.pmd_order);
+    let mut sketch = Sketch::new(settings.limits, settings.wild_percent, from.pmd_order).on(from.system);
     let mut renames = Renames::of(from, manner);
     for instr in code {
         if sketch.program().code.len() == settings.statements {
@@ -77,7 +77,7 @@ pub fn whole(modelled: fn(&Program, Op) -> bool) -> Settings {
 
 /// Whether a store that is announced to be stopped is one that userfaultfd stops, by what was said before it.
 pub fn foresees_event(program: &Program, pc: Pc) -> bool {
-    let mut sketch = Sketch::new(Limits::of::<crate::types::Large>(), 0, program.pmd_order);
+    let mut sketch = Sketch::new(Limits::of::<crate::types::Large>(), 0, program.pmd_order).on(program.system);
     let mut renames = Renames::of(program, Manner::Exactly);
     for instr in &program.code[..pc.idx()] {
         admit(&mut sketch, &mut renames, program, instr, |_, _| true);
@@ -204,6 +204,9 @@ impl To<'_> {
                 let large = matches!(kind, MemKind::Thp | MemKind::Mthp { .. });
                 let kind = if large && backing != Backing::Anon { MemKind::Pages } else { kind };
                 let area = self.new_mem(proc, area.len, kind)?;
+                if self.renames.loose() && matches!(kind, MemKind::Hugetlb { .. }) {
+                    rows::has_pool(self.sketch)?;
+                }
                 Op::Mmap { area, backing: self.backing(backing, sharing, area.len)?, sharing, prot }
             }
             Op::Mremap { from, .. } => {

@@ -6,7 +6,7 @@
 use super::Dice;
 use super::scale::{SMALL_PMD, SMALL_PMD_ORDER, pairs};
 use super::sketch::{Made, Offers, Sketch};
-use crate::ir::{Actor, Advice, Area, Backing, Ending, MemKind, Op, Prot, Sharing, Speed, UffdMode, Verb, Who};
+use crate::ir::{Actor, Advice, Area, Backing, Ending, FileKind, Mem, MemKind, Op, Prot, Sharing, Speed, UffdMode, Verb, Who};
 use crate::types::{Failure, ProcId};
 
 /// A verb that can be drawn.
@@ -105,14 +105,35 @@ fn mmap(sketch: &mut Sketch, dice: &mut dyn Dice) -> Option<Made> {
     if !whole && !matches!(kind, MemKind::Pages | MemKind::Hugetlb { .. }) {
         return None; // There is no part of a large folio.
     }
+    if matches!(kind, MemKind::Hugetlb { .. }) {
+        let pages = area.len + dice.below(2) as u16; // What is borrowed is soon wanted back.
+        if dice.percent(40) && pooled(sketch) == area.len {
+            sketch.pool(pages);
+        }
+        has_pool(sketch)?;
+    }
     let filed = matches!(kind, MemKind::Pages) && sketch.program().pmd_order != SMALL_PMD_ORDER;
-    let (sharing, backing) = match dice.below(12) {
-        0 if filed => (Sharing::Shared, Backing::File(sketch.file(dice, false, area.len)?)),
-        1 if filed => (Sharing::Private, Backing::File(sketch.file(dice, true, area.len)?)),
-        2 if filed => (Sharing::Shared, Backing::File(sketch.file(dice, true, area.len)?)),
+    let (sharing, backing) = match dice.below(48) {
+        0..=3 if filed => (Sharing::Shared, Backing::File(sketch.file(dice, false, area.len)?)),
+        4..=7 if filed => (Sharing::Private, Backing::File(sketch.file(dice, true, area.len)?)),
+        8..=11 if filed => (Sharing::Shared, Backing::File(sketch.file(dice, true, area.len)?)),
+        12 if filed => (Sharing::Private, Backing::File(sketch.new_file(FileKind::Device, false, area.len)?)),
+        13 if filed => (Sharing::Shared, Backing::File(sketch.new_file(FileKind::Device, false, area.len)?)),
+        14 if filed => (Sharing::Private, Backing::Special),
         _ => (Sharing::Private, Backing::Anon),
     };
     Some(Made::new(actor, Op::Mmap { area, backing, sharing, prot }))
+}
+
+/// Huge pages of the pool that are named so far.
+fn pooled(sketch: &Sketch) -> u16 {
+    let huge = |mem: &&Mem| matches!(mem.kind, MemKind::Hugetlb { .. });
+    sketch.program().mems.iter().filter(huge).map(|mem| mem.area.len).sum()
+}
+
+/// Something, where the pool has as many huge pages as are named: it keeps some for each mapping.
+pub(super) fn has_pool(sketch: &Sketch) -> Option<()> {
+    sketch.program().system.hugetlb.is_none_or(|pages| pooled(sketch) <= pages).then_some(())
 }
 
 /// A statement about a process's own memory, or for the kernel anybody's.

@@ -6,7 +6,7 @@ use super::scale::{SMALL_PMD, SMALL_PMD_ORDER};
 use super::{Dice, Limits};
 use crate::ir::{
     Actor, Advice, Area, Backing, Ending, FileDecl, FileKind, Instr, Mem, MemKind, Op, Program, Prot, RefArea, RefDecl,
-    Sharing, UffdMode, Verb, Who,
+    Sharing, System, UffdMode, Verb, Who,
 };
 use crate::types::{Event, FileId, MemId, PMD_ORDER, ProcId, RefId, TaskId, Value, ValueId, Vpn, WordId};
 
@@ -153,11 +153,25 @@ impl Sketch {
         &self.program
     }
 
+    /// Says what the machine has.
+    pub fn on(mut self, system: System) -> Self {
+        self.program.system = system;
+        self
+    }
+
+    /// Gives the pool this many huge pages, where nobody has said how many.
+    pub fn pool(&mut self, pages: u16) {
+        self.program.system.hugetlb.get_or_insert(pages);
+    }
+
     /// The program. Where nothing in it is of the size of a PMD, a PMD has its true one.
     pub fn finish(mut self) -> Program {
         let full = |mem: &Mem| mem.kind == MemKind::Thp || mem.area.len == SMALL_PMD;
         if self.program.pmd_order == SMALL_PMD_ORDER && !self.program.mems.iter().any(full) {
             self.program.pmd_order = PMD_ORDER;
+        }
+        if !self.program.mems.iter().any(|mem| matches!(mem.kind, MemKind::Hugetlb { .. })) {
+            self.program.system.hugetlb = None;
         }
         self.program
     }
