@@ -281,7 +281,6 @@ mod tests {
     }
 
     /// Gallery bugs that are found again from nothing within what a test may take, and the scenario that somebody wrote of each.
-    /// B12, B18b and B27 take longer: `cowl fuzz --bank`.
     const AGAIN: &[(&str, &str)] = &[
         ("B1:", "corpus/gallery/vmsplice-child-sees-parents-later-write.cow"),
         ("B6:", "corpus/gallery/fork-detaches-a-dma-target.cow"),
@@ -289,13 +288,35 @@ mod tests {
         ("B10:", "corpus/gallery/mprotect-detaches-a-pin.cow"),
     ];
 
+    /// Those that take longer: what the committed table says of them. B12 is not among them: its median is one statement more, since
+    /// the reduction keeps the rule that it came upon, and of two that lead there one needs a statement more.
+    const AGAIN_IN_TIME: &[(&str, &str)] = &[
+        ("B18b:", "corpus/gallery/swap-in-keeps-a-page-with-a-get.cow"),
+        ("B27:", "corpus/gallery/fork-detaches-a-hugetlb-pin.cow"),
+    ];
+
+    /// How many statements somebody needed.
+    fn by_hand(path: &str) -> usize {
+        let text = std::fs::read_to_string(path).expect("a scenario of the corpus");
+        let (file, mistakes) = crate::syntax::parse(&text);
+        let (lowered, _) = crate::lower::lower(path, &file, &mistakes, &mut |_, _| Err("no files here".to_owned()));
+        lowered.scenarios[0].program.code.len()
+    }
+
+    #[test]
+    fn the_table_needs_no_more_statements_for_gallery_bugs_than_were_written_by_hand() {
+        let table = include_str!("../../docs/bug-bank.md");
+        for (name, path) in AGAIN.iter().chain(AGAIN_IN_TIME) {
+            let row = table.lines().find(|line| line.starts_with(&format!("| {name}"))).expect("a row of the table");
+            let statements = row.split(" | ").nth(4).and_then(|cell| cell.parse::<usize>().ok()).expect("a number");
+            assert!(statements <= by_hand(path), "{name} {statements} statements, {} by hand", by_hand(path));
+        }
+    }
+
     #[test]
     fn gallery_bugs_are_found_again_from_nothing_in_no_more_statements_than_were_written_by_hand() {
         for (name, path) in AGAIN {
-            let text = std::fs::read_to_string(path).expect("a scenario of the corpus");
-            let (file, mistakes) = crate::syntax::parse(&text);
-            let (lowered, _) = crate::lower::lower(path, &file, &mistakes, &mut |_, _| Err("no files here".to_owned()));
-            let by_hand = lowered.scenarios[0].program.code.len();
+            let by_hand = by_hand(path);
             let entry = OLD.iter().find(|entry| entry.name.starts_with(name)).expect("a row of the bank");
             let found = hunted(entry, 1, 24, 200_000, &|| false).unwrap_or_else(|| panic!("{name} is not found"));
             let statements = found.finding.scenario.program.code.len();

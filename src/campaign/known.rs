@@ -89,6 +89,15 @@ pub const KNOWN: &[Known] = &[
     Known {
         on: On::All,
         shows: |signature, program| {
+            let forks = program.code.iter().filter(|instr| matches!(instr.op, Op::Fork { .. })).count();
+            signature.what == "lost" && signature.invariant.is_none() && program.system.hugetlb.is_some() && 1 < forks
+        },
+        says: "a page of the pool that its owner took back is missing in the child, and a grandchild finds zeros there: the mark \
+               that kills the child is not handed on (mm/hugetlb.c; in the model, not tried on a kernel)",
+    },
+    Known {
+        on: On::All,
+        shows: |signature, program| {
             let registers = program.code.iter().filter(|instr| matches!(instr.op, Op::UffdRegister { .. })).count();
             signature.invariant == Some("I13") && 1 < registers
         },

@@ -230,7 +230,9 @@ fn dup_migration_entry<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, pair: Pair, pfn:
 
 /// userfaultfd registrations stay with the parent: no scenario asks for fork events.
 fn child_vma<N: Number>(parent: Vma<N>) -> Vma<N> {
-    Vma { flags: parent.flags - (uffd::MODES | VmaFlags::RESERVED), ..parent }
+    // What a mapping of the pool reserves, or was robbed of, is its own.
+    let own = if parent.is_hugetlb() { VmaFlags::RESERVED | VmaFlags::MERGEABLE } else { VmaFlags::RESERVED };
+    Vma { flags: parent.flags - (uffd::MODES | own), ..parent }
 }
 
 fn child_flags(parent: PteFlags) -> PteFlags {

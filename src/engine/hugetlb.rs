@@ -4,7 +4,7 @@ use super::fault::{self, written_flags};
 use super::wp::{Verdict, Why};
 use super::{Cx, Progress, Ruling, uffd};
 use crate::policy::{Defect, ForkPinnedHugetlb, HugetlbForceWrite, ReuseHugetlb};
-use crate::state::{FaultKind, FolioFlags, Pfn, Pte, PteFlags, Slot, State, Target, TaskFlags, VmaFlags};
+use crate::state::{FaultKind, FolioFlags, Pfn, Pte, PteFlags, Slot, State, Target, TaskFlags, Vma, VmaFlags};
 use crate::trace::Sink;
 use crate::types::{ProcId, Size, Vpn};
 
@@ -119,6 +119,10 @@ pub(super) fn alloc<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, from_reserve: bool)
 /// Source: mm/hugetlb.c `hugetlb_no_page`.
 pub(super) fn fault_missing<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, kind: FaultKind) -> Progress {
     let vma = cx.slot().vma;
+    if vma.flags.contains(VmaFlags::ROBBED) {
+        let failure = fault::bus_error(cx.op());
+        return fault::fail(cx, failure);
+    }
     let cached = vma.cache_place().is_some_and(|place| cx.st.cache(place).pfn().is_some());
     if let Some(event) = uffd::event_of(&vma, cached) {
         return fault::userfault(cx, event);
@@ -205,9 +209,27 @@ pub(super) fn alloc_copy<B: Size, S: Sink>(
         cx.st.slot_mut(proc, vpn).pte = Pte::default();
         cx.st.remove_rmap_pte(proc, old);
         cx.st.put(old);
+        rob(cx, proc, vpn);
     }
     cx.st.put(old);
     Err(cx.fault_at(crate::state::Fault::Start(kind)))
+}
+
+/// Marks all of a mapping of which the owner took a page: a zeroed page in its place would look like lost data.
+///
+/// Source: mm/hugetlb.c `__unmap_hugepage_range`, `hugetlb_no_page` (04f2cbe35699).
+fn rob<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
+    let kept = |vma: Vma<B::Number>| vma.flags - (VmaFlags::ANON_VMA | VmaFlags::MERGEABLE);
+    let of = kept(cx.st.slot(proc, vpn).vma);
+    let alike = |cx: &Cx<'_, B, S>, at: u16| kept(cx.st.slot(proc, Vpn(at)).vma) == of;
+    let (mut start, mut end) = (vpn.0, vpn.0 + 1);
+    while 0 < start && alike(cx, start - 1) {
+        start -= 1;
+    }
+    while end < cx.program.pages && alike(cx, end) {
+        end += 1;
+    }
+    (start..end).for_each(|at| cx.st.slot_mut(proc, Vpn(at)).vma.flags.insert(VmaFlags::ROBBED));
 }
 
 /// Allocates for fork's early copy, which has no claim to what is reserved.

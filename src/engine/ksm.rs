@@ -88,14 +88,24 @@ pub(super) fn merge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, a: Area, b: Area) -
                 huge::split_at_ends(cx, area);
             }
             for (proc, vpn) in pair(cx, a, b) {
-                let vma = &mut cx.st.slot_mut(proc, vpn).vma;
-                vma.flags.set(VmaFlags::MERGEABLE, vma.flags.contains(VmaFlags::MERGEABLE) || vma.is_cow());
+                advise(cx, proc, vpn);
             }
             if let Some(large) = [false, true].into_iter().find_map(|second| large_candidate(cx, second)) {
                 return split::begin(cx, large);
             }
             cx.goto(At::Ksm(KsmAt::Pick))
         }
+    }
+}
+
+/// Lets ksmd merge a page, where its mapping is of private memory that is neither a driver's nor of the pool.
+///
+/// Source: mm/ksm.c `vma_ksm_compatible` (d7597f59d1d3; before, `ksm_madvise`).
+pub(super) fn advise<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>, proc: ProcId, vpn: Vpn) {
+    let vma = cx.st.slot(proc, vpn).vma;
+    let drivers = vma.flags.contains(VmaFlags::PFNMAP) || cx.program.is_of_a_device(vma.cache_place());
+    if vma.is_cow() && !drivers && !vma.is_hugetlb() {
+        cx.st.slot_mut(proc, vpn).vma.flags.insert(VmaFlags::MERGEABLE);
     }
 }
 
@@ -328,7 +338,7 @@ pub(super) fn leave_merged<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress 
 }
 
 fn given_back<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress {
-    if let Op::Madvise { .. } = cx.op() {
+    if matches!(cx.op(), Op::Madvise { .. }) && !cx.slot().vma.is_hugetlb() {
         cx.slot_mut().vma.flags.remove(VmaFlags::MERGEABLE);
     }
     if cx.me().at == At::Ksm(KsmAt::Break) {

@@ -1,6 +1,6 @@
 //! Making mappings, and advice that only a vma remembers.
 
-use super::{Cx, Progress, fault, huge, hugetlb};
+use super::{Cx, Progress, fault, huge, hugetlb, ksm};
 use crate::ir::{Advice, Area, Backing, MemKind, Prot, Sharing};
 use crate::state::{FolioFlags, MmapLock, Pte, PteFlags, Slot, State, Target, Vma, VmaFlags};
 use crate::trace::Sink;
@@ -137,8 +137,7 @@ pub(super) fn advise_merge<B: Size, S: Sink>(cx: &mut Cx<'_, B, S>) -> Progress 
     }
     huge::split_at_ends(cx, area);
     for vpn in area.pages() {
-        let vma = &mut cx.st.slot_mut(area.proc, vpn).vma;
-        vma.flags.set(VmaFlags::MERGEABLE, vma.flags.contains(VmaFlags::MERGEABLE) || vma.is_cow());
+        ksm::advise(cx, area.proc, vpn);
     }
     cx.commit_range()
 }

@@ -132,6 +132,9 @@ bitflags! {
         const RESERVED = 1 << 14;
         /// `anon_vma` is set: some page of the mapping was anonymous once.
         const ANON_VMA = 1 << 15;
+        /// HPAGE_RESV_UNMAPPED: the owner of the reservation took back a page that this mapping borrowed, and what is missing in it
+        /// stays so. The pool's memory is never [`VmaFlags::MERGEABLE`], so the two share a bit.
+        const ROBBED = Self::HUGETLB.bits() | Self::MERGEABLE.bits();
     }
 }
 
