@@ -68,7 +68,6 @@ const TAIL: &str = "
 |---|---|---|
 | I16 | after fork the child has what one instant of the parent had | a `race` and an observation: `fork-tears-the-snapshot-of-pinned-memory` |
 | I17 | who alone has a page does not copy it | the cost: `expect copies 0`; canary `refcount-alone-copies-for-nothing` |
-| I25 | the owner of reserved hugetlb pages is not killed for want of one | `fails SIGBUS`, unannounced; canary `hugetlb-owner-cannot-steal` |
 | I29 | who retries comes to an end | the search: an order without an end is told by its bound, one in which nobody can go on as a deadlock |
 
 I21, that longterm pins stay out of movable zones, is not judged: the model has no zones.

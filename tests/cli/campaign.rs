@@ -122,7 +122,7 @@ fn a_program_is_the_same_after_its_bytes() {
 #[test]
 fn two_policies_part_in_the_smallest_program_or_in_a_file() {
     cowl("diff linux-6.1 linux-6.2 --programs 20000").ends(0).says("linux-6.1 and linux-6.2 part at");
-    cowl("diff linux-5.11 linux-5.12 --programs 300").ends(0).says("none up to").says("programs");
+    cowl("diff linux-5.11 linux-5.12 --programs 100").ends(0).says("none up to").says("programs");
     cowl_on("diff linux-5.7 linux-5.9", &file("diff", LEAK), "").ends(0).says("linux-5.7: reuse").says("linux-5.9: copy");
 }
 
