@@ -20,6 +20,8 @@ pub struct FillFacts {
     pub cached: bool,
     /// Nothing is mapped; a marker is nothing.
     pub empty: bool,
+    /// A marker of write protection stands there.
+    pub marker: bool,
 }
 
 /// What a monitor asks for.
@@ -46,10 +48,11 @@ pub enum Filled {
 /// What a request gives, or why it fails.
 ///
 /// Source: mm/userfaultfd.c `mfill_atomic`, `mfill_atomic_pte`, `mfill_atomic_pte_continue`, `mfill_atomic_hugetlb`; mm/shmem.c
-/// `shmem_mfill_atomic_pte`. A hole in a private mapping of a file is filled with anonymous memory.
+/// `shmem_mfill_atomic_pte`. A hole in a private mapping of a file is filled with anonymous memory. Pages take the place of a
+/// marker (`mfill_atomic_install_pte`), the zero page does not (`mfill_atomic_pte_zeropage`).
 #[rustfmt::skip]
 pub fn decide_fill(asks: Fill, memory: &FillFacts) -> Result<Filled, Failure> {
-    let FillFacts { registered, of_file, shared, hugetlb, cached, empty } = *memory;
+    let FillFacts { registered, of_file, shared, hugetlb, cached, empty, marker } = *memory;
     match asks {
         _ if !registered                              => Err(Failure::ENOENT),
         Fill::Zeropage if hugetlb                     => Err(Failure::EINVAL),
@@ -57,6 +60,7 @@ pub fn decide_fill(asks: Fill, memory: &FillFacts) -> Result<Filled, Failure> {
         Fill::Continue if !cached                     => Err(Failure::EFAULT),
         Fill::Copy | Fill::Zeropage if shared && cached => Err(Failure::EEXIST),
         _ if !empty                                   => Err(Failure::EEXIST),
+        Fill::Zeropage if !shared && marker           => Err(Failure::EEXIST),
         Fill::Continue                                => Ok(Filled::Cached),
         Fill::Copy | Fill::Zeropage if shared         => Ok(Filled::Cache),
         Fill::Copy                                    => Ok(Filled::Anon),
@@ -103,6 +107,7 @@ fn facts<B: Size, S: Sink>(cx: &Cx<'_, B, S>) -> FillFacts {
         hugetlb: vma.is_hugetlb(),
         cached: vma.cache_place().is_some_and(|place| cx.st.cache(place) != Target::None),
         empty: pte.is_none(),
+        marker: pte.is_none() && pte.flags.contains(PteFlags::UFFD_WP),
     }
 }
 

@@ -245,12 +245,17 @@ fn mapped_by_kernel_alone(engine: &[Entry], kernel: &[Entry]) -> BTreeSet<At> {
     present(kernel, "true").intersection(&present(engine, "false")).cloned().collect()
 }
 
-/// Pages after a line whose mark a kernel does not tell although it tells others'.
-fn untold_marks(ran: &Ran) -> BTreeSet<(usize, &str)> {
-    let lines = ran.lines.iter().enumerate();
-    let pages = lines.flat_map(|(line, told)| told.facts.iter().map(move |(page, facts)| (line, page.as_str(), facts)));
-    let untold = pages.filter(|(_, _, facts)| matches!(facts.exclusive, Some(Fact::Unseen(_))));
-    untold.map(|(line, page, _)| (line, page)).collect()
+/// Pages after a line of which a kernel does not tell something that it tells of others.
+fn untold(ran: &Ran) -> BTreeSet<(usize, &str, &str)> {
+    let mut untold = BTreeSet::new();
+    for (line, told) in ran.lines.iter().enumerate() {
+        for (page, facts) in &told.facts {
+            let of = [("exclusive", &facts.exclusive), ("swapped", &facts.swapped)];
+            let unseen = of.into_iter().filter(|(_, fact)| matches!(fact, Some(Fact::Unseen(_))));
+            untold.extend(unseen.map(|(what, _)| (line, page.as_str(), what)));
+        }
+    }
+    untold
 }
 
 /// Holds a run of the engine and one of a kernel against each other in the facts that the kernel could see. `program` is that of
@@ -266,10 +271,8 @@ pub fn compare_runs(engine: &Run, program: &Program, ran: &Ran) -> (Comparison, 
     let is_memory = |entry: &Entry| !entry.page.clone().is_some_and(|page| special.contains(&(entry.line, page)));
     ours.retain(is_memory);
     theirs.retain(is_memory);
-    let untold = untold_marks(ran);
-    ours.retain(|entry| {
-        entry.what != "exclusive" || !untold.contains(&(entry.line, entry.page.as_deref().unwrap_or_default()))
-    });
+    let untold = untold(ran);
+    ours.retain(|entry| !untold.contains(&(entry.line, entry.page.as_deref().unwrap_or_default(), entry.what.as_str())));
     let mut compared = compare(&ours, &theirs, &zero_pages(engine));
     if let Some(difference) = &compared.difference {
         let line = engine.steps.iter().position(|step| step.pc == difference.pc).unwrap_or_default();

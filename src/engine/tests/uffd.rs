@@ -9,14 +9,15 @@ use crate::types::Failure;
 
 const REQUESTS: [Fill; 3] = [Fill::Copy, Fill::Zeropage, Fill::Continue];
 
-/// All there can be: a page cache has pages of files only, and what is shared or huge has a file.
+/// All there can be: a page cache has pages of files only, what is shared or huge has a file, and a marker is where nothing is.
 fn memories() -> impl Iterator<Item = FillFacts> {
-    (0_u32..64)
+    (0_u32..128)
         .map(|bits| {
-            let [registered, of_file, shared, hugetlb, cached, empty] = std::array::from_fn(|i| bits & (1 << i) != 0);
-            FillFacts { registered, of_file, shared, hugetlb, cached, empty }
+            let [registered, of_file, shared, hugetlb, cached, empty, marker] = std::array::from_fn(|i| bits & (1 << i) != 0);
+            FillFacts { registered, of_file, shared, hugetlb, cached, empty, marker }
         })
         .filter(|memory| memory.of_file || !memory.shared && !memory.hugetlb && !memory.cached)
+        .filter(|memory| memory.empty || !memory.marker)
 }
 
 fn registered() -> impl Iterator<Item = FillFacts> {
@@ -61,6 +62,7 @@ fn a_new_page_wants_an_empty_place_and_in_shared_memory_an_empty_page_cache_too(
                 (false, _) => Err(Failure::EEXIST),
                 (true, true) if memory.cached => Err(Failure::EEXIST),
                 (true, true) => Ok(Filled::Cache),
+                (true, false) if asks == Fill::Zeropage && memory.marker => Err(Failure::EEXIST),
                 (true, false) => Ok(private),
             };
             assert_eq!(decide_fill(asks, &memory), expected, "{asks:?} {memory:?}");

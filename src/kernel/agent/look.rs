@@ -256,8 +256,7 @@ pub(super) fn facts(glance: Glance, mapped: Mapped, sight: Sight, letters: &mut 
             .then(|| Fact::Observed(page.map(|pfn| letters.letter(pfn, mapped.file.filter(|_| !is_anon))))),
         kind: kind.map(|kind| Fact::Observed(kind.to_owned())),
         present: Some(Fact::Observed(entry.is_present())),
-        // A shared page that is swapped out leaves no entry; what is left there is a marker of userfaultfd.
-        swapped: Some(Fact::Observed(entry.is_swapped() && !mapped.shared)),
+        swapped: Some(swapped(entry, mapped, sight)),
         writable: None,
         dirty: None,
         soft_dirty: sight.soft_dirty.then(|| Fact::Observed(entry.soft_dirty())),
@@ -279,6 +278,14 @@ pub(super) fn facts(glance: Glance, mapped: Mapped, sight: Sight, letters: &mut 
         },
     };
     (facts, page)
+}
+
+/// Whether the page is swapped out. A shared one leaves no entry then; what is left there is a marker of userfaultfd.
+fn swapped(entry: Entry, mapped: Mapped, sight: Sight) -> Fact<bool> {
+    match entry.is_swapped() && !mapped.shared {
+        true if !sight.frames => Fact::Unseen("without root a marker looks like a page on a swap device".to_owned()),
+        swapped => Fact::Observed(swapped),
+    }
 }
 
 /// Whether an anonymous page is marked. Where a PMD maps it, the mark of the first page is that of all; `None` of the others
