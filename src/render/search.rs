@@ -17,7 +17,7 @@ const FORMAT: u32 = 1;
 /// A scenario explored under a policy: what is printed, and what a shard writes down for `cowl explore merge`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Explored {
-    /// [`FORMAT`].
+    /// The number of this format, as `docs/cowl-explore.schema.json` describes it.
     pub format: u32,
     pub scenario: String,
     pub policy: String,
